@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Bulkhead: libc only. Every variant has its own directory under build/.
+CC ?= gcc
+PREFIX ?= /usr/local
+DESTDIR ?=
+STATIC ?= 1
+V ?= release
+BUILD_release := build
+BUILD_debug := build/debug
+BUILD_asan := build/asan
+BUILD_ubsan := build/ubsan
+BUILD_nojournal := build/nojournal
+B := $(BUILD_$(V))
+
+WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wvla -Wpointer-arith
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP
+CFLAGS_release := -O2 -g -fno-plt
+CFLAGS_debug := -O1 -g -DBULKHEAD_DEBUG
+CFLAGS_asan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=address -fno-omit-frame-pointer
+CFLAGS_ubsan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=undefined -fno-sanitize-recover=undefined
+CFLAGS_nojournal := -O2 -g -fno-plt -DBULKHEAD_NO_JOURNAL
+ALL_CFLAGS := -std=c11 $(WARN) -fPIE $(CFLAGS_$(V)) $(CFLAGS)
+LINK := -pie
+ifeq ($(STATIC),1)
+ifneq ($(filter release debug nojournal,$(V)),)
+LINK := -static-pie
+endif
+endif
+
+LAYERS := base wire shm store cmd proc
+LIB_SRC := $(sort $(foreach l,$(LAYERS),$(wildcard src/$(l)/*.c)))
+LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
+CLI_SRC := $(sort $(wildcard src/cli/*.c))
+CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit fuzz bench install uninstall clean
+all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
+server: $(B)/bulkhead-server
+
+$(B)/bulkhead-server: $(B)/obj/main.o $(LIB_OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LINK) -o $@ $^
+
+# The client resolves host names, which glibc does through shared objects: it is linked dynamically.
+$(B)/bulkhead-cli: $(CLI_OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -pie -o $@ $^
+
+$(B)/probe: scripts/probe.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
+
+$(B)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(B)/unit/%: tests/unit/%.c $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -Itests/unit -o $@ $< $(LIB_OBJ)
+
+$(B)/stress: tests/stress/stress.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
+
+unit: $(UNIT)
+
+debug asan ubsan nojournal:
+	$(MAKE) V=$@ all
+
+run run-server: all
+	$(B)/bulkhead-server init/bulkhead.conf
+
+run-client run-cli: all
+	$(B)/bulkhead-cli
+
+test:
+	scripts/test
+
+check: test
+	scripts/check-layers
+	scripts/check-commands
+
+fuzz:
+	scripts/fuzz
+
+bench: all
+	scripts/bench
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/bulkhead $(DESTDIR)$(PREFIX)/etc
+	install -m 755 $(B)/bulkhead-server $(B)/bulkhead-cli $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 init/bulkhead.conf $(DESTDIR)$(PREFIX)/share/doc/bulkhead/bulkhead.conf
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/bulkhead/
+	test -e $(DESTDIR)$(PREFIX)/etc/bulkhead.conf || install -m 644 init/bulkhead.conf $(DESTDIR)$(PREFIX)/etc/bulkhead.conf
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead-server $(DESTDIR)$(PREFIX)/bin/bulkhead-cli
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bulkhead
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT:%=%.d)

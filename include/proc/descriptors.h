@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the supervisor keeps its descriptors, so that a child drops whole groups of them with one call.
+ *
+ *   0 ..  15   what every process needs: log, channel, store
+ *  16 ..  39   listening sockets and their epoll: dropped by a worker that has a client, and by helpers at once
+ *  40 ..  63   the supervisor's own: dropped by every child at once
+ *
+ * All below 64, the size of the table that is part of a process: a larger one costs memory and time in each fork.
+ */
+#ifndef BULKHEAD_PROC_DESCRIPTORS_H
+#define BULKHEAD_PROC_DESCRIPTORS_H
+
+#include <stdbool.h>
+
+#define FD_LISTEN 16
+#define FD_PRIVATE 40
+
+/* Moves a descriptor to the first free number from `base` on; returns the new number. Fatal when that fails. */
+int descriptor_move(int fd, int base);
+
+/* In a child: closes the supervisor's own, and with `listening` false the listening ones too. */
+void descriptors_drop(bool listening);
+
+#endif

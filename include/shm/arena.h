@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The arena: extents of 2 MiB grown at the end of the object, handed out as slabs of 64 KiB.
+ */
+#ifndef BULKHEAD_SHM_ARENA_H
+#define BULKHEAD_SHM_ARENA_H
+
+#include "shm/layout.h"
+
+#define SLAB_NONE UINT64_MAX
+#define RESERVE_SLABS (2 * SLABS_PER_EXTENT) /* kept back so that a full store can still delete and recover */
+
+/*
+ * Takes `n` neighbouring slabs as part of the caller's leaf operation: takes the arena lock (released by leaf_end). Grows the
+ * object when needed; the last two extents are only given to `urgent` callers (journals, sweeping). Returns the number of the
+ * first slab, SLAB_NONE when the memory limit or the machine's memory is reached.
+ */
+uint64_t arena_take(uint64_t n, bool urgent);
+
+/* Gives `n` slabs back, as part of the caller's leaf operation. */
+void arena_give(uint64_t first, uint64_t n);
+
+/* Sets or clears the bits of [first, first + n). Under the arena lock, or to undo a leaf operation. */
+void arena_mark(uint64_t first, uint64_t n, bool taken);
+
+/* Whether slab `i` is taken (or not backed). Arena lock, or for checks on a quiet store. */
+bool arena_is_taken(uint64_t i);
+bool arena_is_backed(uint64_t i);
+
+/*
+ * The expirer's housekeeping, no lock held: keeps one extent's worth of slabs free beyond the reserve, gives empty extents beyond
+ * four back to the kernel once all readers have left, asks for huge pages. Cheap when there is nothing to do.
+ */
+void arena_keep_house(void);
+
+/* Medic: finishes the hole that dead slot `id` was punching. */
+void arena_recover(uint32_t id);
+
+static inline uint64_t slab_off(uint64_t i)
+{
+	return SUPER->fixed + i * SLAB_BYTES;
+}
+static inline uint64_t slab_index(uint64_t off)
+{
+	return (off - SUPER->fixed) / SLAB_BYTES;
+}
+
+/* Memory of the machine the store takes: fixed part in use and backed extents, bytes. */
+uint64_t arena_committed(void);
+
+#endif

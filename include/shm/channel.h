@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The channel to the supervisor: how a process asks for what it may not do itself.
+ *
+ * One datagram socket pair inherited by every child. A request is one datagram: a head (kind, slot), a text, and one end of a
+ * fresh socket pair on which the answer comes back. The kernel vouches for the sender's pid (SCM_CREDENTIALS), and the
+ * supervisor checks it against its own table before it believes the slot.
+ *
+ * Death: a caller that dies leaves an answer nobody reads; a supervisor that dies takes its children with it.
+ */
+#ifndef BULKHEAD_SHM_CHANNEL_H
+#define BULKHEAD_SHM_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum request {
+	REQUEST_AUTH,        /* "user\0password": "+OK" with the store's descriptor attached, or "WRONGPASS ..." */
+	REQUEST_CONFIG_SET,  /* "name\0value\0name\0value...": all or nothing; each is followed by \0, the last one too */
+	REQUEST_CONFIG_GET_SECRET, /* "requirepass": "+" and its value, to a caller that is authenticated */
+	REQUEST_CONFIG_RESETSTAT,  /* no text */
+	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
+};
+
+#define CHANNEL_TEXT_MAX 60000u
+
+/*
+ * Asks and waits for the answer (no time limit but the supervisor's life). `answer` receives at most `cap` bytes of text, its
+ * length is returned; the text starts with '+' for success or is a complete error ("ERR ..."). `fd_out` may be NULL, else it
+ * receives the descriptor that came along, or -1. No lock, pin or transaction may be held. -1: the supervisor is gone, or
+ * is taking this process down.
+ */
+long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out);
+
+/* Tells the supervisor without waiting that this process's page has news (a client came). */
+void channel_notify(void);
+
+/* ---- for the supervisor ---- */
+
+/* Makes the channel. Returns nothing: fatal on failure. Supervisor only, once, before any fork. */
+void channel_create(void);
+
+/* Descriptors that become readable when a request, or a notice, has come. The latter is never read: watch it edge-triggered. */
+int channel_request_fd(void);
+int channel_notice_fd(void);
+
+struct channel_request {
+	enum request what;
+	uint32_t slot;  /* as claimed by the sender */
+	int32_t pid;    /* as vouched for by the kernel */
+	int reply_fd;   /* the supervisor's to close */
+	size_t n;
+	char *text;     /* n bytes and a NUL, valid until the next call; in memory that children do not see */
+};
+
+/* Takes the next request; false: none is there. What is malformed is dropped. */
+bool channel_take(struct channel_request *out);
+
+/* Answers with text and a descriptor (or -1), and closes reply_fd. Never waits. */
+void channel_answer(struct channel_request *r, const char *text, size_t n, int fd);
+
+#endif

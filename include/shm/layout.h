@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fixed part of a store: what lies where. README.md in src/shm has the picture and says who guards what.
+ */
+#ifndef BULKHEAD_SHM_LAYOUT_H
+#define BULKHEAD_SHM_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/item.h"
+
+#define STORE_MAGIC 0x31304b4c5542ull /* "BULK01" */
+#define STORE_FORMAT 1u
+
+/* Every process maps the store here, so that a reference becomes a pointer by adding a constant. */
+#define STORE_BASE ((char *)0x200000000000ull)
+
+#define PAGE_BYTES 4096u
+#define SLAB_BYTES 65536u
+#define EXTENT_BYTES (2u << 20)
+#define SLABS_PER_EXTENT (EXTENT_BYTES / SLAB_BYTES)
+
+#define STRIPE_BITS 12u
+#define STRIPES (1u << STRIPE_BITS)
+#define HINT_GROUPS 64u
+#define HEAPS_MAX 64u
+#define PINS_MAX 64u
+#define CLASSES_MAX 80u
+
+/* A lock word: 0 free; bits 0..23 the owner's slot; the flags below. See lock.h. */
+typedef _Atomic uint32_t lock_word;
+
+/* Guard: itself. One cache line, so that neighbours do not disturb each other. */
+struct stripe {
+	lock_word lock;
+	uint32_t nretained;        /* length of the retained list */
+	_Atomic uint64_t version;  /* odd from the first change until commit or rollback is complete; never goes back */
+	ref retained;              /* list of struct retained */
+	uint64_t reserved[5];      /* watched keys, waiters */
+};
+_Static_assert(sizeof(struct stripe) == 64, "a cache line");
+
+/* Guard: lock. */
+struct heap {
+	lock_word lock;
+	uint32_t reserved;
+	uint64_t used;             /* bytes in blocks handed out, by class size */
+	uint64_t meta;             /* of these, bytes of tables, queues, journals: not the dataset */
+	uint64_t reserved2[5];
+	ref partial[CLASSES_MAX];  /* slabs with a free block, most recently used first */
+};
+_Static_assert(sizeof(struct heap) % 64 == 0, "heaps do not share cache lines");
+
+/* Guard: lock; the two bitmaps that follow the head in the layout too. */
+struct arena {
+	lock_word lock;
+	uint32_t reserved;
+	uint64_t nextents;         /* extents the object has been grown to, holes included */
+	uint64_t free_slabs;       /* backed and not taken */
+	uint64_t hint;             /* no free slab below this one */
+	uint64_t used;             /* bytes in runs handed out */
+	uint64_t meta;
+	uint64_t holes;            /* extents given back to the kernel */
+	uint64_t punching;         /* extent + 1 that is being given back | slot << 40, or 0 */
+};
+
+struct super {
+	uint64_t magic;
+	uint32_t format, slots;
+	uint64_t reserve;          /* bytes of address space: the object never grows beyond */
+	uint64_t fixed;            /* offset of the first extent */
+	uint64_t hash_seed[2];
+	uint32_t heaps, databases;
+	int64_t created_ms;
+	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots;
+	_Alignas(64) _Atomic uint64_t epoch; /* from 1; moved by pins, CAS */
+	_Alignas(64) struct arena arena;
+	_Alignas(64) lock_word map_lock;     /* creating a root */
+	lock_word sweep_lock;                /* sweeping retired roots; outermost */
+	ref map;                             /* struct db_map; guard: see README */
+	ref old_maps, retired_roots;         /* lists; guard: stripe 0 */
+	_Atomic uint32_t slot_high;          /* highest slot ever attached */
+	_Atomic uint32_t log_on;             /* somebody reads the log of effects */
+	_Alignas(64) _Atomic uint64_t expirer_until; /* wall ms until which the expirer means to sleep; 0: awake */
+	_Atomic uint32_t expirer_wake;       /* futex */
+	_Atomic uint32_t sweep_wanted;       /* retained lists or retired roots may be ripe */
+	_Atomic uint64_t peak;               /* highest use anybody noticed, a hint */
+};
+_Static_assert(sizeof(struct super) <= PAGE_BYTES, "one page");
+
+#define SUPER ((struct super *)STORE_BASE)
+
+/* The offsets of the regions, computed at creation from the numbers above and kept in the superblock. */
+static inline struct heap *store_heap(uint32_t i)
+{
+	return (struct heap *)(STORE_BASE + SUPER->off_heaps) + i;
+}
+static inline struct stripe *store_stripe(uint32_t i)
+{
+	return (struct stripe *)(STORE_BASE + SUPER->off_stripes) + i;
+}
+
+/* A reference as a pointer; for references known to be good (their guard is held). */
+static inline void *at(ref r)
+{
+	return STORE_BASE + r.off;
+}
+static inline ref ref_of(const void *p)
+{
+	return (ref){(uint64_t)((const char *)p - STORE_BASE)};
+}
+static inline bool ref_is_none(ref r)
+{
+	return r.off == 0;
+}
+
+/* First byte behind the grown part of the store, as an offset. Grows only. */
+static inline uint64_t store_end(void)
+{
+	return SUPER->fixed + __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE) * EXTENT_BYTES;
+}
+
+/*
+ * A reference that may be torn or stale, as a pointer to `n` readable bytes; NULL when they do not lie among the extents or
+ * it is misaligned. What is there may be anything.
+ */
+static inline const void *peek(ref r, uint64_t n)
+{
+	uint64_t end = store_end();
+	if (r.off < SUPER->fixed || (r.off & 7) || n > end || r.off > end - n)
+		return NULL;
+	return STORE_BASE + r.off;
+}
+
+#endif

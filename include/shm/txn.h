@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The transaction: all changes of one command, in memory, undoable until it commits.
+ *
+ * One at a time per process. Begin takes the stripes in ascending order; every byte they guard is touched before it changes; blocks come
+ * from txn_alloc and go by txn_free or txn_retire; then commit or rollback, after which nothing is held. The process may die
+ * anywhere: README.md in src/shm goes through the steps.
+ */
+#ifndef BULKHEAD_SHM_TXN_H
+#define BULKHEAD_SHM_TXN_H
+
+#include "shm/heap.h"
+#include "shm/layout.h"
+
+/* Takes `n` stripes (ascending, no duplicates) and begins. All stripes: n == STRIPES, stripes == NULL. */
+void txn_begin(const uint16_t *stripes, uint32_t n);
+
+/* The epoch this transaction stamps what it makes with. */
+uint64_t txn_epoch(void);
+
+/* Whether the stripe is held by the running transaction. */
+bool txn_holds(uint32_t stripe);
+
+/*
+ * Puts the content of [p, p + n) into the journal and marks the stripe as changing. Call before each change of bytes that `stripe`
+ * guards. False: no memory for the journal, nothing is marked; the caller gives up (rollback).
+ */
+bool txn_touch(uint32_t stripe, void *p, uint64_t n);
+
+/* Marks the stripe as changing, for a change that needs no undo (bytes nobody can reach). */
+void txn_mark(uint32_t stripe);
+
+/* A new block, freed again on rollback. REF_NONE: no memory. */
+ref txn_alloc(uint64_t size, enum block_kind kind);
+
+/* A block to be freed at commit. False: no memory for the journal. */
+bool txn_free(ref block, enum block_kind kind);
+
+/*
+ * A replaced item of `stripe`, born in epoch `born` under index root `root`: freed at commit, or kept on the stripe's retained list
+ * while a pin needs it. False: no memory.
+ */
+bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born);
+
+/* An entry of a stripe's retained list. */
+struct retained {
+	ref next;
+	ref block, root;
+	uint64_t born, died;
+};
+
+/* Whether the running transaction has turned a version odd. */
+bool txn_changed(void);
+
+/* Commits. False: somebody cancelled it; it was rolled back instead. */
+bool txn_commit(void);
+void txn_rollback(void);
+
+/* A lock on one stripe without a transaction, to copy references or refresh a clock. */
+void stripe_lock(uint32_t stripe);
+bool stripe_try(uint32_t stripe);
+void stripe_unlock(uint32_t stripe);
+
+/* The sweep lock, outermost. */
+bool sweep_try(void);
+void sweep_lock(void);
+void sweep_unlock(void);
+
+/* Medic: finishes or undoes the transaction of dead slot `id`, frees its locks. leaf_recover has been done. May be repeated. */
+void txn_recover(uint32_t id);
+
+/* Debug builds: called with each stripe locked by a transaction, and before it commits; see store/verify.c. */
+struct txn_checks {
+	void (*locked)(uint32_t stripe);
+	void (*commit)(void);
+	void (*over)(void);
+};
+extern const struct txn_checks *txn_checks;
+
+/* Calls `each` for every byte range the running transaction has touched (debug builds). */
+void txn_each_touched(void (*each)(void *arg, const void *p, uint64_t n), void *arg);
+
+/* ---- versions, for readers ---- */
+
+static inline uint64_t version_read(uint32_t stripe)
+{
+	return atomic_load_explicit(&store_stripe(stripe)->version, memory_order_acquire);
+}
+/* True when nothing changed since version_read returned `seen` (which was even). */
+static inline bool version_same(uint32_t stripe, uint64_t seen)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&store_stripe(stripe)->version, memory_order_relaxed) == seen;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Running a command's body against the store: takes locks or versions, runs it, checks or commits, runs it again when it must.
+ * The dispatcher's side of store/keyspace.h.
+ */
+#ifndef BULKHEAD_STORE_ACCESS_H
+#define BULKHEAD_STORE_ACCESS_H
+
+#include "store/keyspace.h"
+
+enum plan_kind {
+	PLAN_READ,      /* a few keys, short: by version, after three tries under the locks */
+	PLAN_READ_LONG, /* a pin from the start: KEYS */
+	PLAN_WRITE,     /* the stripes of the keys locked */
+	PLAN_WRITE_ALL, /* every stripe locked: FLUSHALL, SWAPDB */
+};
+
+struct plan {
+	enum plan_kind kind;
+	uint32_t db;               /* the session's database */
+	int64_t now;               /* wall clock, ms, for all of the command */
+	uint32_t nkeys;
+	const struct arg *const *keys; /* pointers to the keys among the arguments; the same key may appear twice */
+};
+
+/*
+ * 0: done. 1: roll back what was written (an error was replied). 2: too long to read here: wants a pin.
+ * The values are those of enum cmd_result. The body must begin by cutting its reply back to where it started.
+ */
+typedef int access_body(struct access *a, void *arg);
+
+/*
+ * Runs `body` as the plan says, as often as needed. Returns the body's last result; -1 when the store had no memory to begin
+ * (journal, lock list): nothing happened and the caller answers -OOM. When it returns, nothing is held.
+ */
+int access_run(const struct plan *plan, access_body *body, void *arg);
+
+/* Attaches this process to the store on descriptor `fd` (see shm/region.h) under its slot. False: no memory for the slot. */
+bool store_attach(int fd);
+
+/* True once store_attach succeeded in this process. */
+bool store_attached(void);
+
+/* Memory figures, bytes. */
+struct store_memory {
+	uint64_t used;      /* blocks handed out, by size class, plus the fixed parts */
+	uint64_t overhead;  /* of `used`: fixed parts, index roots, tables, journals */
+	uint64_t dataset;   /* used - overhead */
+	uint64_t committed; /* memory of the machine the store's object takes */
+	uint64_t peak;      /* highest `used` seen by whoever asked */
+};
+void store_memory(struct store_memory *out);
+
+/* True when `used` is above config->maxmemory (never with maxmemory 0). Cheap enough for every write. */
+bool store_over_limit(void);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keyspace as command handlers see it: keys of a database, read and written inside one `struct access`.
+ *
+ * A command runs in one of three modes, chosen by the dispatcher, and the same handler serves all of them:
+ *   ACCESS_READ    no lock. Whatever is read may be torn; the dispatcher checks the stripes' versions afterwards and runs
+ *                  the handler again when they moved. So a handler must not act outside its reply, and every function here
+ *                  is safe on torn data.
+ *   ACCESS_PINNED  no lock, and a consistent, unchanging view of the whole store as of the pin's epoch (long reads).
+ *   ACCESS_WRITE   all stripes of the command's keys are locked; changes are journalled and take effect together.
+ * Keys are named by their position in argv; the access hashes a key once.
+ *
+ * An expired key is absent in every mode. In ACCESS_WRITE it is also removed on sight, with its effect (DEL).
+ */
+#ifndef BULKHEAD_STORE_KEYSPACE_H
+#define BULKHEAD_STORE_KEYSPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/item.h"
+#include "wire/resp_parse.h"
+
+enum access_mode { ACCESS_READ, ACCESS_PINNED, ACCESS_WRITE };
+
+struct access; /* one per running command, owned by the dispatcher */
+
+/* A key's content: pointers into the store, valid until the access ends or the key is changed. */
+struct view {
+	const char *value; /* string payload */
+	size_t len;        /* its bytes */
+	int64_t due;       /* wall ms at which the key expires; DUE_NONE: never */
+	uint8_t type;      /* TYPE_STRING ... */
+	uint8_t encoding;  /* ENC_INT, ENC_EMBSTR, ENC_RAW */
+	ref item;          /* for the keyspace's own use */
+};
+#define DUE_NONE INT64_MIN
+
+/* Milliseconds of the wall clock, the same for all of one command. */
+int64_t access_now(const struct access *a);
+
+/* The database the access works on; access_use_db switches it (COPY ... DB n). */
+uint32_t access_db(const struct access *a);
+
+/*
+ * Looks up `key` in database `db`. False: absent (or expired). Counts nothing. In ACCESS_WRITE the key's stripe must be among
+ * the locked ones (it is, for every key the command's row names).
+ */
+bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out);
+
+/*
+ * In ACCESS_READ: true when copying `n` bytes of a value must not be done in this mode; the handler returns CMD_LONG and is
+ * run again in ACCESS_PINNED. Never true in the other modes.
+ */
+bool access_is_long(const struct access *a, size_t n);
+
+/* ACCESS_READ: true while what was read so far is known to be untorn; long copies ask before each further 64 KiB. */
+bool access_still_valid(const struct access *a);
+
+/* ---- changes: ACCESS_WRITE only. false: no memory; the handler answers with reply_oom() and returns CMD_ABORT ---- */
+
+/*
+ * Sets `key` to a string. The encoding is as Redis's SET chooses it when `encoding` is ENC_AUTO. `due` replaces the expiry
+ * (DUE_NONE: none). `value` may point into the store (COPY).
+ */
+bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const char *value, size_t len, uint8_t encoding,
+		    int64_t due);
+
+/* As key_set_string with room for growth, for APPEND: `extra` appended to the present value; keeps the expiry. The key exists. */
+bool key_append(struct access *a, uint32_t db, const struct arg *key, const struct view *now, const char *extra, size_t n);
+
+/* Changes only the expiry of a key that exists. */
+bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t due);
+
+/* Removes a key. False: it was absent. *oom is set (and nothing removed) when the journal had no memory. */
+bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom);
+
+/* Gives `to` in `to_db` the content of `from`, with its expiry; `to` must be absent. The value is copied. */
+bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32_t to_db, const struct arg *to);
+
+/*
+ * The effect of a write for the log: a command in its deterministic form (relative expiry as PXAT, INCRBYFLOAT as SET ...),
+ * handed over in the order it happened. Every handler that changes something calls it at least once; the debug build panics
+ * where one did not. `argv` is copied. While nobody reads the log this costs a test of one word.
+ */
+void effect(struct access *a, uint32_t db, int argc, const struct arg *argv);
+/* The same from NUL-terminated words and slices: effect_words(a, db, "SET", key->p, key->n, ...): see effect.h helpers. */
+void effect_key(struct access *a, uint32_t db, const char *verb, const struct arg *key);
+
+/* ---- whole databases ---- */
+
+/* Number of keys, keys with an expiry, and the mean time to live in ms of a sample. Without locks, exact for own writes. */
+struct db_stats { uint64_t keys, expires; int64_t avg_ttl; };
+void db_stats(uint32_t db, struct db_stats *out);
+
+/* ACCESS_WRITE on all stripes: empties a database (or all: db == DB_ALL). The old keys are swept afterwards. */
+bool db_flush(struct access *a, uint32_t db);
+#define DB_ALL UINT32_MAX
+
+/* ACCESS_WRITE on all stripes: exchanges two databases. */
+bool db_swap(struct access *a, uint32_t x, uint32_t y);
+
+/* After commit, outside every access: frees what flushes retired, until nothing is left to free. */
+void db_sweep_retired(void);
+
+/*
+ * ACCESS_PINNED: calls `each` for every key of `db` that lives at the pin, in the order of the index. `each` returns false to
+ * stop. No lock is held during `each`.
+ */
+typedef bool key_visitor(void *arg, const char *key, size_t klen, const struct view *v);
+void db_walk(struct access *a, uint32_t db, key_visitor *each, void *arg);
+
+/*
+ * SCAN: visits keys from position `cursor` on until at least `count` index entries have been looked at, returns the next
+ * cursor, 0 at the end. A key that exists from the first call to the last is visited at least once, whatever grows or shrinks
+ * meanwhile. Own locking: called without an access mode (ACCESS_READ with no keys). `each` runs on private copies.
+ */
+uint64_t db_scan(struct access *a, uint32_t db, uint64_t cursor, uint64_t count, key_visitor *each, void *arg);
+
+/* A random key of the database, copied to `out` (cap >= 512 MB is never needed: *len tells; false: empty). */
+bool db_random_key(struct access *a, uint32_t db, struct buf *out);
+
+#endif

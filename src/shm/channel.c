@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The channel to the supervisor (shm/channel.h).
+ *
+ * Every process asks; the supervisor takes and answers. Owns three descriptors: both ends of the request socket, and the
+ * eventfd for notices. No locks. A caller that dies has its answer thrown away by the kernel; a request cut short by
+ * its sender's death was never sent, because a datagram goes in one piece.
+ */
+#include "shm/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/io.h"
+#include "base/panic.h"
+#include "shm/control.h"
+
+struct head {
+	uint32_t what, slot;
+};
+
+static int ask_fd = -1;    /* the children's end */
+static int take_fd = -1;   /* the supervisor's */
+static int notice_fd = -1;
+static char *incoming;     /* the request being served: in memory that children do not see, for it may be a password */
+
+void channel_create(void)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
+		fatal("Cannot create the channel to the supervisor: %s", strerror(errno));
+	ask_fd = pair[0];
+	take_fd = pair[1];
+	notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (notice_fd < 0 || io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
+		fatal("Cannot set up the channel to the supervisor: %s", strerror(errno));
+	incoming = config_secret_memory(sizeof(struct head) + CHANNEL_TEXT_MAX + 1);
+}
+
+int channel_request_fd(void)
+{
+	return take_fd;
+}
+
+int channel_notice_fd(void)
+{
+	return notice_fd;
+}
+
+/* Sends the request with the far end of the answer's socket attached. */
+static bool ask(enum request what, const char *text, size_t n, int far)
+{
+	struct head head = {.what = what, .slot = my_slot};
+	struct iovec parts[2] = {{&head, sizeof head}, {(void *)(uintptr_t)text, n}};
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ancillary = {{0}};
+	struct msghdr msg = {.msg_iov = parts,
+			     .msg_iovlen = n ? 2 : 1,
+			     .msg_control = ancillary.space,
+			     .msg_controllen = sizeof ancillary.space};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &far, sizeof(int));
+	ssize_t sent;
+	do
+		sent = sendmsg(ask_fd, &msg, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent >= 0;
+}
+
+long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out)
+{
+	int pair[2];
+	if (fd_out)
+		*fd_out = -1;
+	if (n > CHANNEL_TEXT_MAX) {
+		static const char too_long[] = "ERR the request is too long";
+		size_t len = sizeof too_long - 1 < cap ? sizeof too_long - 1 : cap;
+		memcpy(answer, too_long, len);
+		return (long)len;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	bool asked = ask(what, text, n, pair[1]);
+	close(pair[1]);
+	ssize_t got = asked ? recv_fd(pair[0], answer, cap, fd_out, NULL, 0) : -1;
+	close(pair[0]);
+	return got > 0 ? got : -1;
+}
+
+void channel_notify(void)
+{
+	uint64_t one = 1;
+	/* A full counter is news enough. */
+	while (write(notice_fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
+}
+
+bool channel_take(struct channel_request *out)
+{
+	for (;;) {
+		int fd;
+		struct ucred from;
+		ssize_t got = recv_fd(take_fd, incoming, sizeof(struct head) + CHANNEL_TEXT_MAX, &fd, &from, MSG_DONTWAIT);
+		if (got < 0 && errno != EMSGSIZE)
+			return false;
+		if (got < (ssize_t)sizeof(struct head) || fd < 0 || from.pid <= 0) {
+			io_close(&fd);
+			continue;
+		}
+		struct head head;
+		memcpy(&head, incoming, sizeof head);
+		*out = (struct channel_request){.what = (enum request)head.what,
+						.slot = head.slot,
+						.pid = from.pid,
+						.reply_fd = fd,
+						.n = (size_t)got - sizeof head,
+						.text = incoming + sizeof head};
+		out->text[out->n] = 0;
+		return true;
+	}
+}
+
+void channel_answer(struct channel_request *r, const char *text, size_t n, int fd)
+{
+	send_fd(r->reply_fd, text, n, fd, MSG_DONTWAIT);
+	io_close(&r->reply_fd);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Slab heaps. Run by every process that maps the store.
+ *
+ * Owns heaps and slab headers; locks: the heap's (leaf), the arena's within. All changes are leaf operations of the caller, so a death
+ * in the middle is undone word by word. A slab's bitmap is the truth about its blocks; `nused` and the heap's sums follow it in the
+ * same operation.
+ */
+#include "shm/heap.h"
+
+#include <sched.h>
+
+#include "shm/arena.h"
+#include "shm/leaf.h"
+
+#define SLAB_MAGIC 0x42414c53u /* "SLAB" */
+#define RUN_MAGIC 0x4e55522eu  /* ".RUN" */
+#define RUN_HEAD 64u
+
+/* At the start of each slab, and of each run. Guard: the heap's lock; magic, class and sizes never change while in use. */
+struct slab {
+	uint32_t magic;
+	uint16_t class, heap;
+	uint32_t nblocks, data_off, size;
+	uint32_t nslabs;     /* of a run */
+	uint64_t nused;
+	uint64_t hint;       /* no free block in bitmap words below; only a hint, not undone */
+	ref next, prev;      /* in the heap's list of slabs with room */
+	uint64_t reserved;
+	uint64_t bitmap[];   /* 1: allocated */
+};
+_Static_assert(sizeof(struct slab) == 64, "run data starts behind the header");
+
+/*
+ * Steps of 8 to 128, 16 to 256, 32 to 512, then multiples of 64 about 12% apart, the largest dividing a slab evenly. From 512 on
+ * (and at 64, 128, 192 ...) blocks are 64-aligned, which index tables ask for.
+ */
+static const uint16_t class_size[] = {
+	16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352,
+	384, 416, 448, 480, 512, 576, 640, 704, 768, 832, 896, 960, 1024, 1152, 1280, 1408, 1536, 1728, 1920, 2112, 2368, 2624,
+	2944, 3264, 3648, 4096, 4608, 5184, 5824, 6528, 7296, 8192, 9344, 10880, 13056, 16320, 21760, 32704,
+};
+#define CLASSES (sizeof class_size / sizeof class_size[0])
+#define CLASS_MAX 32704u
+_Static_assert(CLASSES <= CLASSES_MAX, "the heap has a list per class");
+
+static unsigned class_of(uint64_t size)
+{
+	if (size <= 128)
+		return size <= 16 ? 0 : (unsigned)(size + 7) / 8 - 2;
+	unsigned lo = 15, hi = CLASSES - 1;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		if (class_size[mid] < size)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static uint64_t run_slabs(uint64_t size)
+{
+	return (size + RUN_HEAD + SLAB_BYTES - 1) / SLAB_BYTES;
+}
+
+uint64_t heap_class_size(uint64_t size)
+{
+	return size <= CLASS_MAX ? class_size[class_of(size)] : run_slabs(size) * SLAB_BYTES - RUN_HEAD;
+}
+
+static struct slab *slab_of(ref block)
+{
+	if (block.off < SUPER->fixed || block.off >= store_end())
+		panic("block %#llx is outside the arena", (unsigned long long)block.off);
+	return (struct slab *)(STORE_BASE + (block.off & ~(uint64_t)(SLAB_BYTES - 1)));
+}
+
+uint64_t heap_block_size(ref block)
+{
+	const struct slab *s = slab_of(block);
+	return s->magic == RUN_MAGIC ? (uint64_t)s->nslabs * SLAB_BYTES - RUN_HEAD : s->size;
+}
+
+/* ---- lists of slabs with room ---- */
+
+static void list_add(struct heap *h, struct slab *s)
+{
+	ref *head = &h->partial[s->class];
+	leaf_set(&s->next.off, head->off);
+	leaf_set(&s->prev.off, 0);
+	if (head->off)
+		leaf_set(&((struct slab *)at(*head))->prev.off, ref_of(s).off);
+	leaf_set(&head->off, ref_of(s).off);
+}
+
+static void list_remove(struct heap *h, struct slab *s)
+{
+	if (s->prev.off)
+		leaf_set(&((struct slab *)at(s->prev))->next.off, s->next.off);
+	else
+		leaf_set(&h->partial[s->class].off, s->next.off);
+	if (s->next.off)
+		leaf_set(&((struct slab *)at(s->next))->prev.off, s->prev.off);
+}
+
+/* ---- slabs ---- */
+
+static struct slab *slab_create(struct heap *h, unsigned class, bool urgent)
+{
+	uint64_t i = arena_take(1, urgent);
+	if (i == SLAB_NONE)
+		return NULL;
+	/* Nobody can know the slab yet: its header needs no undo. */
+	struct slab *s = (struct slab *)(STORE_BASE + slab_off(i));
+	uint32_t size = class_size[class], n = (SLAB_BYTES - sizeof *s) / size;
+	uint32_t align = size % 64 == 0 ? 64 : 8;
+	uint32_t words, data;
+	do {
+		words = (n + 63) / 64;
+		data = ((uint32_t)sizeof *s + words * 8 + align - 1) / align * align;
+	} while (data + n * size > SLAB_BYTES && n-- > 0);
+	*s = (struct slab){.magic = SLAB_MAGIC, .class = (uint16_t)class, .heap = (uint16_t)(h - store_heap(0)),
+			   .nblocks = n, .data_off = data, .size = size};
+	for (uint32_t w = 0; w < words; w++)
+		s->bitmap[w] = 0;
+	if (n % 64)
+		s->bitmap[words - 1] = ~0ull << (n % 64);
+	list_add(h, s);
+	return s;
+}
+
+static ref slab_pick(struct heap *h, struct slab *s)
+{
+	uint64_t words = (s->nblocks + 63) / 64, w = s->hint < words ? s->hint : 0;
+	while (s->bitmap[w] == ~0ull)
+		if (++w == words)
+			w = 0;
+	unsigned bit = (unsigned)__builtin_ctzll(~s->bitmap[w]);
+	leaf_set(&s->bitmap[w], s->bitmap[w] | 1ull << bit);
+	s->hint = w;
+	leaf_set(&s->nused, s->nused + 1);
+	if (s->nused == s->nblocks)
+		list_remove(h, s);
+	return (ref){ref_of(s).off + s->data_off + (w * 64 + bit) * s->size};
+}
+
+static void sums_add(uint64_t *used, uint64_t *meta, enum block_kind kind, uint64_t bytes)
+{
+	leaf_set(used, *used + bytes);
+	if (kind == BLOCK_META)
+		leaf_set(meta, *meta + bytes);
+}
+
+static ref run_alloc(uint64_t size, enum block_kind kind, bool urgent)
+{
+	uint64_t n = run_slabs(size), i = arena_take(n, urgent);
+	if (i == SLAB_NONE)
+		return REF_NONE;
+	struct slab *s = (struct slab *)(STORE_BASE + slab_off(i));
+	*s = (struct slab){.magic = RUN_MAGIC, .nslabs = (uint32_t)n, .data_off = RUN_HEAD};
+	sums_add(&SUPER->arena.used, &SUPER->arena.meta, kind, n * SLAB_BYTES);
+	return (ref){slab_off(i) + RUN_HEAD};
+}
+
+static struct heap *my_heap(void)
+{
+	int cpu = sched_getcpu();
+	return store_heap(cpu < 0 ? 0 : (uint32_t)cpu % SUPER->heaps);
+}
+
+ref heap_alloc(uint64_t size, enum block_kind kind, bool urgent)
+{
+	if (size > CLASS_MAX)
+		return size < SUPER->reserve ? run_alloc(size, kind, urgent) : REF_NONE;
+	struct heap *h = my_heap();
+	unsigned class = class_of(size);
+	leaf_lock(LEAF_HEAP, &h->lock);
+	struct slab *s = h->partial[class].off ? at(h->partial[class]) : slab_create(h, class, urgent);
+	if (!s)
+		return REF_NONE;
+	ref r = slab_pick(h, s);
+	sums_add(&h->used, &h->meta, kind, s->size);
+	return r;
+}
+
+static void run_free(struct slab *s, enum block_kind kind)
+{
+	uint64_t n = s->nslabs;
+	arena_give(slab_index(ref_of(s).off), n);
+	sums_add(&SUPER->arena.used, &SUPER->arena.meta, kind, -(n * SLAB_BYTES));
+}
+
+/* An empty slab goes back unless it is the class's only one with room. */
+static void slab_release(struct heap *h, struct slab *s)
+{
+	if (h->partial[s->class].off == ref_of(s).off && !s->next.off)
+		return;
+	list_remove(h, s);
+	arena_give(slab_index(ref_of(s).off), 1);
+}
+
+void heap_free(ref block, enum block_kind kind)
+{
+	struct slab *s = slab_of(block);
+	uint64_t in = block.off & (SLAB_BYTES - 1);
+	if (s->magic == RUN_MAGIC && in == RUN_HEAD) {
+		run_free(s, kind);
+		return;
+	}
+	if (s->magic != SLAB_MAGIC || in < s->data_off || s->heap >= SUPER->heaps)
+		panic("free of %#llx: not a block", (unsigned long long)block.off);
+	uint32_t i = (uint32_t)(in - s->data_off) / s->size;
+	struct heap *h = store_heap(s->heap);
+	leaf_lock(LEAF_HEAP, &h->lock);
+	uint64_t *w = &s->bitmap[i / 64], bit = 1ull << (i % 64);
+	if (!(*w & bit) || s->data_off + i * s->size != in)
+		panic("free of %#llx: not allocated", (unsigned long long)block.off);
+	leaf_set(w, *w & ~bit);
+	if (i / 64 < s->hint)
+		s->hint = i / 64;
+	bool was_full = s->nused == s->nblocks;
+	leaf_set(&s->nused, s->nused - 1);
+	sums_add(&h->used, &h->meta, kind, -(uint64_t)s->size);
+	if (was_full)
+		list_add(h, s);
+	if (s->nused == 0)
+		slab_release(h, s);
+}
+
+static uint64_t sum(size_t field)
+{
+	uint64_t total = 0;
+	for (uint32_t i = 0; i < SUPER->heaps; i++)
+		total += __atomic_load_n((uint64_t *)((char *)store_heap(i) + field), __ATOMIC_RELAXED);
+	return total;
+}
+
+uint64_t heap_used(void)
+{
+	return sum(offsetof(struct heap, used)) + __atomic_load_n(&SUPER->arena.used, __ATOMIC_RELAXED);
+}
+
+uint64_t heap_meta(void)
+{
+	return sum(offsetof(struct heap, meta)) + __atomic_load_n(&SUPER->arena.meta, __ATOMIC_RELAXED);
+}
+
+void heap_each(void (*each)(void *arg, ref block, uint64_t size), void *arg)
+{
+	uint64_t end = SUPER->arena.nextents * SLABS_PER_EXTENT;
+	for (uint64_t i = 0; i < end;) {
+		const struct slab *s = (const struct slab *)(STORE_BASE + slab_off(i));
+		if (!arena_is_backed(i) || !arena_is_taken(i)) {
+			i++;
+		} else if (s->magic == RUN_MAGIC) {
+			each(arg, (ref){slab_off(i) + RUN_HEAD}, (uint64_t)s->nslabs * SLAB_BYTES - RUN_HEAD);
+			i += s->nslabs;
+		} else {
+			ASSERT(s->magic == SLAB_MAGIC);
+			for (uint32_t b = 0; b < s->nblocks; b++)
+				if (s->bitmap[b / 64] >> (b % 64) & 1)
+					each(arg, (ref){slab_off(i) + s->data_off + b * s->size}, s->size);
+			i++;
+		}
+	}
+}

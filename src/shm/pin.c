@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The pin table. Taken by workers (long reads) and snapshots, read by every writer.
+ *
+ * A pin is one word, owner and epoch, set by CAS; the mask beside it only tells writers which words to look at. Death: the word names the
+ * owner, the medic drops it. A mask bit without a pin costs writers a look.
+ */
+#include "shm/pin.h"
+
+#include <time.h>
+
+#include "shm/slot.h"
+#include "shm/wake.h"
+
+#define OWNER_SHIFT 40u
+
+struct pins {
+	_Atomic uint64_t mask;
+	uint64_t reserved[7];
+	_Atomic uint64_t pin[PINS_MAX]; /* owner << 40 | epoch; 0: free */
+};
+
+static struct pins *pins(void)
+{
+	return (struct pins *)(STORE_BASE + SUPER->off_pins);
+}
+
+static unsigned claim(uint64_t word)
+{
+	struct pins *t = pins();
+	for (;;) {
+		for (unsigned i = 0; i < PINS_MAX; i++) {
+			uint64_t none = 0;
+			if (atomic_load_explicit(&t->pin[i], memory_order_relaxed) == 0 &&
+			    atomic_compare_exchange_strong(&t->pin[i], &none, word)) {
+				atomic_fetch_or(&t->mask, 1ull << i);
+				return i;
+			}
+		}
+		struct timespec ms = {0, 1000000};
+		nanosleep(&ms, NULL);
+	}
+}
+
+struct pin pin_take(void)
+{
+	struct pins *t = pins();
+	uint64_t owner = (uint64_t)self_id << OWNER_SHIFT, e = atomic_load(&SUPER->epoch);
+	struct pin p = {e, claim(owner | e)};
+	/* The pin stands before the epoch moves: who reads the new epoch sees the pin. */
+	while (!atomic_compare_exchange_strong(&SUPER->epoch, &e, e + 1)) {
+		p.epoch = e;
+		atomic_store(&t->pin[p.index], owner | e);
+	}
+	return p;
+}
+
+static void drop(unsigned i)
+{
+	/* In this order: the next owner can only come after the second step, and sets its bit after that. */
+	atomic_fetch_and(&pins()->mask, ~(1ull << i));
+	atomic_store(&pins()->pin[i], 0);
+}
+
+void pin_release(struct pin p)
+{
+	drop(p.index);
+	wake_sweeper();
+}
+
+bool pin_needs(uint64_t born, uint64_t died)
+{
+	struct pins *t = pins();
+	for (uint64_t m = atomic_load_explicit(&t->mask, memory_order_acquire); m; m &= m - 1) {
+		uint64_t w = atomic_load_explicit(&t->pin[__builtin_ctzll(m)], memory_order_acquire);
+		if (w && born <= (w & EPOCH_MASK) && (w & EPOCH_MASK) < died)
+			return true;
+	}
+	return false;
+}
+
+bool pin_allows_change(uint64_t born)
+{
+	return !pin_needs(born, UINT64_MAX);
+}
+
+bool pin_none_below(uint64_t epoch)
+{
+	return !pin_needs(0, epoch);
+}
+
+void pin_recover(uint32_t id)
+{
+	for (unsigned i = 0; i < PINS_MAX; i++)
+		if (atomic_load(&pins()->pin[i]) >> OWNER_SHIFT == id)
+			drop(i);
+	wake_sweeper();
+}

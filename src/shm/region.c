@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The store's object: creation, mapping, backing with memory.
+ *
+ * store_create runs in the supervisor before any other process exists; it keeps no mapping. region_attach runs once in every
+ * process that works on the store. Owns the mapping and the descriptor of this process. Death while the object is being formatted:
+ * it has no magic yet and the next start removes it.
+ */
+#include "shm/region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "shm/arena.h"
+#include "shm/slot.h"
+
+#define RESERVE_MIN (64ull << 30)
+#define SMALL_SHM (64ull << 20)
+
+static int store_fd = -1;
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* Twice the machine's memory, so that the object can be grown as long as there is any. */
+static uint64_t reserve_size(void)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t size = round_up(2 * memory, EXTENT_BYTES);
+	return size < RESERVE_MIN ? RESERVE_MIN : size;
+}
+
+static void lay_out(struct super *s, uint32_t slots, uint32_t databases)
+{
+	long cores = sysconf(_SC_NPROCESSORS_CONF);
+	s->heaps = cores < 1 ? 1 : cores > (long)HEAPS_MAX ? HEAPS_MAX : (uint32_t)cores;
+	s->slots = slots;
+	s->databases = databases;
+	s->reserve = reserve_size();
+	uint64_t off = PAGE_BYTES;
+	s->off_heaps = off, off += s->heaps * sizeof(struct heap);
+	s->off_pins = off = round_up(off, 64), off += 64 + PINS_MAX * 8;
+	s->off_stripes = off = round_up(off, PAGE_BYTES), off += STRIPES * sizeof(struct stripe);
+	s->off_hints = off, off += HINT_GROUPS * 8;
+	s->off_dirty = off, off += STRIPES / 8;
+	s->off_taken = off = round_up(off, PAGE_BYTES), off += s->reserve / SLAB_BYTES / 8;
+	s->off_backed = off = round_up(off, PAGE_BYTES), off += s->reserve / EXTENT_BYTES / 8;
+	s->off_slots = off = round_up(off, PAGE_BYTES), off += (uint64_t)slots * PAGE_BYTES;
+	s->fixed = round_up(off, EXTENT_BYTES);
+}
+
+static bool back(int fd, uint64_t off, uint64_t n)
+{
+	int e;
+	do
+		e = posix_fallocate(fd, (off_t)off, (off_t)n);
+	while (e == EINTR);
+	errno = e;
+	return e == 0;
+}
+
+/* Backs and fills the fixed part, but for the slots, which each process backs when it attaches. */
+static bool format(int fd, uint32_t slots, uint32_t databases)
+{
+	struct super plan = {0};
+	lay_out(&plan, slots, databases);
+	if (ftruncate(fd, (off_t)plan.fixed) || !back(fd, 0, plan.off_taken + PAGE_BYTES) ||
+	    !back(fd, plan.off_backed, PAGE_BYTES))
+		return false;
+	struct super *s = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint64_t *hints = mmap(NULL, plan.off_taken, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (s == MAP_FAILED || hints == MAP_FAILED)
+		return false;
+	*s = plan;
+	s->format = STORE_FORMAT;
+	s->created_ms = clock_wall_ms();
+	hash_seed_random(s->hash_seed);
+	atomic_store(&s->epoch, 1);
+	for (uint32_t i = 0; i < HINT_GROUPS; i++)
+		hints[plan.off_hints / 8 + i] = UINT64_MAX;
+	__atomic_store_n(&s->magic, STORE_MAGIC, __ATOMIC_RELEASE);
+	munmap(hints, plan.off_taken);
+	munmap(s, PAGE_BYTES);
+	return true;
+}
+
+static int open_object(const char *name)
+{
+	struct statvfs vfs;
+	if (statvfs("/dev/shm", &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
+		log_warning("/dev/shm is missing or has less than 64 MiB free: using memory without a name, "
+			    "so the data cannot outlive the server process");
+		return memfd_create(name + 1, MFD_CLOEXEC);
+	}
+	int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	struct stat st;
+	if (fd >= 0 && (fstat(fd, &st) || st.st_uid != geteuid() || st.st_nlink != 1)) {
+		close(fd);
+		errno = EPERM;
+		return -1;
+	}
+	return fd;
+}
+
+int store_create(const char *name, uint32_t slots, uint32_t databases)
+{
+	int fd = open_object(name);
+	if (fd < 0) {
+		log_warning("Cannot create shared memory '%s': %s", name, strerror(errno));
+		return -1;
+	}
+	if (!format(fd, slots, databases)) {
+		log_warning("Cannot set up shared memory '%s': %s", name, strerror(errno));
+		close(fd);
+		store_remove(name);
+		return -1;
+	}
+	return fd;
+}
+
+void store_remove(const char *name)
+{
+	shm_unlink(name);
+}
+
+/* Maps the whole reserve; pages beyond the object's end are never touched. */
+static bool map_store(int fd)
+{
+	struct super head;
+	if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || head.magic != STORE_MAGIC ||
+	    head.format != STORE_FORMAT) {
+		log_warning("The shared memory is not a store of this build's format");
+		return false;
+	}
+	void *p = mmap(STORE_BASE, head.fixed + head.reserve, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+	if (p != STORE_BASE) {
+		log_warning("Cannot map the store: %s", strerror(errno));
+		return false;
+	}
+	madvise(p, head.fixed + head.reserve, MADV_DONTDUMP);
+	return true;
+}
+
+bool region_attach(int fd, uint32_t id)
+{
+	if (!map_store(fd))
+		return false;
+	store_fd = fd;
+	if (id == 0 || id >= SUPER->slots || !region_back(SUPER->off_slots + (uint64_t)id * PAGE_BYTES, PAGE_BYTES))
+		return false;
+	self_id = id;
+	self = store_slot(id);
+	uint32_t high = atomic_load(&SUPER->slot_high);
+	while (high < id && !atomic_compare_exchange_weak(&SUPER->slot_high, &high, id))
+		;
+	return true;
+}
+
+bool region_back(uint64_t off, uint64_t n)
+{
+	return back(store_fd, off, n);
+}
+
+void region_punch(uint64_t off, uint64_t n)
+{
+	if (fallocate(store_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)n))
+		log_warning("Cannot give memory back to the kernel: %s", strerror(errno));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hints for the expirer and its wake-up word. Run by writers. Single words changed by CAS; a writer that dies leaves at worst a
+ * hint that is too early, or one that is missing until the expirer's next full look (1 s).
+ */
+#include "shm/wake.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void wake_expirer(void)
+{
+	atomic_fetch_add(&SUPER->expirer_wake, 1);
+	syscall(SYS_futex, &SUPER->expirer_wake, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void hint_lower(uint32_t stripe, int64_t due)
+{
+	_Atomic uint64_t *h = hint_word(stripe / (STRIPES / HINT_GROUPS));
+	uint64_t d = due < 0 ? 0 : (uint64_t)due, now = atomic_load(h);
+	while (d < now && !atomic_compare_exchange_weak(h, &now, d))
+		;
+	if (d < atomic_load(&SUPER->expirer_until))
+		wake_expirer();
+}
+
+void wake_sweeper(void)
+{
+	if (atomic_load_explicit(&SUPER->sweep_wanted, memory_order_relaxed) && atomic_load(&SUPER->expirer_until))
+		wake_expirer();
+}

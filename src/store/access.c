@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Running a command's body by plan: versions or locks, the body, check or commit, again if need be. Run by workers.
+ *
+ * Owns the one struct access of this process (private memory). Locks: stripes, through the transaction or one at a time. Nothing is held
+ * when access_run returns. A death in the middle is the transaction's business.
+ */
+#include "store/access.h"
+
+#include <stdlib.h>
+
+#include "base/panic.h"
+#include "shm/control.h"
+#include "shm/region.h"
+#include "internal.h"
+
+#define READ_TRIES 3
+#define ODD_SPINS 64
+
+enum { BODY_DONE, BODY_ABORT, BODY_LONG };
+
+static struct access the_access;
+static bool attached;
+
+bool store_attach(int fd)
+{
+	if (!attached)
+		attached = region_attach(fd, my_slot);
+#ifdef BULKHEAD_DEBUG
+	if (attached)
+		verify_install();
+#endif
+	return attached;
+}
+
+bool store_attached(void)
+{
+	return attached;
+}
+
+/* ---- which stripes ---- */
+
+static void *grow(void *inline_array, uint32_t n, size_t size)
+{
+	if (n <= ACCESS_INLINE_KEYS)
+		return inline_array;
+	void *p = malloc(n * size);
+	if (!p)
+		fatal("out of memory for %u keys", n);
+	return p;
+}
+
+static int by_number(const void *x, const void *y)
+{
+	return (int)*(const uint16_t *)x - (int)*(const uint16_t *)y;
+}
+
+/* Hashes the keys and lists their stripes, ascending and once each. */
+static void find_stripes(struct access *a, const struct plan *plan)
+{
+	uint32_t n = plan->nkeys;
+	a->hashes = grow(a->inline_hashes, n, sizeof *a->hashes);
+	a->stripes = grow(a->inline_stripes, n, sizeof *a->stripes);
+	a->versions = grow(a->inline_versions, n, sizeof *a->versions);
+	for (uint32_t i = 0; i < n; i++) {
+		a->hashes[i] = key_hash_of(plan->keys[i]->p, plan->keys[i]->n);
+		a->stripes[i] = (uint16_t)a->hashes[i].stripe;
+	}
+	a->nstripes = n;
+	if (n < 2)
+		return;
+	qsort(a->stripes, n, sizeof *a->stripes, by_number);
+	a->nstripes = 1;
+	for (uint32_t i = 1; i < n; i++)
+		if (a->stripes[i] != a->stripes[i - 1])
+			a->stripes[a->nstripes++] = a->stripes[i];
+}
+
+static void drop_stripes(struct access *a)
+{
+	if (a->hashes == a->inline_hashes)
+		return;
+	free(a->hashes);
+	free(a->stripes);
+	free(a->versions);
+}
+
+/* ---- reading ---- */
+
+/* Notes the versions; false when a stripe is being changed and stays so for a while. */
+static bool note_versions(struct access *a)
+{
+	for (uint32_t i = 0; i < a->nstripes; i++) {
+		int spins = 0;
+		while ((a->versions[i] = version_read(a->stripes[i])) & 1)
+			if (++spins == ODD_SPINS)
+				return false;
+	}
+	return true;
+}
+
+bool access_still_valid(const struct access *a)
+{
+	if (a->mode != ACCESS_READ || a->locked)
+		return true;
+	for (uint32_t i = 0; i < a->nstripes; i++)
+		if (!version_same(a->stripes[i], a->versions[i]))
+			return false;
+	return true;
+}
+
+static uint64_t version_of(const struct access *a, uint32_t stripe)
+{
+	for (uint32_t i = 0; i < a->nstripes && i < ACCESS_INLINE_KEYS; i++)
+		if (a->stripes[i] == stripe)
+			return a->versions[i];
+	return 1; /* no even version equals it */
+}
+
+/* Readers write nothing to items but this: at most once per key and second, if the lock is free at once. */
+static void refresh_clocks(struct access *a)
+{
+	for (uint32_t i = 0; i < a->nclocks; i++) {
+		uint32_t stripe = a->clocks[i].stripe;
+		if (!stripe_try(stripe))
+			continue;
+		if (version_same(stripe, version_of(a, stripe))) {
+			struct item *it = at(a->clocks[i].item);
+			uint64_t born = it->born_clock & ((1ull << CLOCK_SHIFT) - 1);
+			__atomic_store_n(&it->born_clock, born | (uint64_t)clock_of(a->now) << CLOCK_SHIFT, __ATOMIC_RELAXED);
+		}
+		stripe_unlock(stripe);
+	}
+}
+
+/* The locked form of a read: a transaction that changes nothing. */
+static int read_locked(struct access *a, access_body *body, void *arg)
+{
+	txn_begin(a->stripes, a->nstripes);
+	a->locked = true;
+	int r = body(a, arg);
+	a->locked = false;
+	txn_rollback();
+	return r;
+}
+
+static int read_pinned(struct access *a, access_body *body, void *arg)
+{
+	a->mode = ACCESS_PINNED;
+	a->pin = pin_take();
+	int r = body(a, arg);
+	pin_release(a->pin);
+	return r;
+}
+
+static int run_read(struct access *a, access_body *body, void *arg)
+{
+	for (int i = 0; i < READ_TRIES; i++) {
+		a->nclocks = 0;
+		if (note_versions(a)) {
+			int r = body(a, arg);
+			if (access_still_valid(a)) {
+				refresh_clocks(a);
+				return r == BODY_LONG ? read_pinned(a, body, arg) : r;
+			}
+		}
+		count_add(COUNTER_READ_RETRIES, 1);
+	}
+	int r = read_locked(a, body, arg);
+	return r == BODY_LONG ? read_pinned(a, body, arg) : r;
+}
+
+/* ---- writing ---- */
+
+static int run_write(struct access *a, access_body *body, void *arg, bool all)
+{
+	for (;;) {
+		a->mode = ACCESS_WRITE;
+		a->effects = false;
+		txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes);
+		int r = body(a, arg);
+		if (r == BODY_ABORT) {
+			txn_rollback();
+			count_add(COUNTER_ROLLBACKS, 1);
+			return r;
+		}
+#ifdef BULKHEAD_DEBUG
+		if (!a->effects && txn_changed())
+			panic("a command changed the store and handed over no effect");
+#endif
+		if (txn_commit())
+			return r;
+	}
+}
+
+static int run(struct access *a, access_body *body, void *arg)
+{
+	a->mode = ACCESS_READ;
+	switch (a->plan->kind) {
+	case PLAN_READ:
+		return run_read(a, body, arg);
+	case PLAN_READ_LONG:
+		return read_pinned(a, body, arg);
+	case PLAN_WRITE:
+		return run_write(a, body, arg, false);
+	case PLAN_WRITE_ALL:
+		return run_write(a, body, arg, true);
+	}
+	panic("no such plan: %d", (int)a->plan->kind);
+}
+
+int access_run(const struct plan *plan, access_body *body, void *arg)
+{
+	struct access *a = &the_access;
+	a->plan = plan;
+	a->now = plan->now;
+	a->locked = false;
+	a->cursor = 0;
+	a->nclocks = 0;
+	find_stripes(a, plan);
+	activity_enter();
+	int r = run(a, body, arg);
+	activity_leave();
+	drop_stripes(a);
+	return r;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The expirer: deletes keys as they fall due, in order of time; sweeps what pins retained and flushes retired; keeps spare memory. Run by the
+ * expirer process alone.
+ *
+ * Owns nothing shared but the word it sleeps on. All changes are small transactions, so it may die anywhere and be started again.
+ */
+#include "store/expirer.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/stop.h"
+#include "shm/arena.h"
+#include "shm/control.h"
+#include "shm/wake.h"
+#include "due.h"
+#include "internal.h"
+
+#define DUE_PER_TXN 32u
+#define RETAINED_PER_TXN 128u
+#define LOOK_MS 1000 /* never sleeps longer; then looks at every stripe, whatever the hints say */
+
+static struct access expirer_access; /* for effects */
+
+/* ---- due keys ---- */
+
+/* Deletes the key of cell `c` if it is due at `now`. False: no memory. */
+static bool delete_if_due(struct root *root, uint32_t db, struct key_hash h, uint64_t *c, int64_t now, int64_t *next)
+{
+	struct spot s = {.root = root, .bin = &root->bins[h.stripe], .hash = h, .cell = c, .item = cell_ref(*c)};
+	if (!item_read(s.item, &s.parts) || s.parts.due == INT64_MIN)
+		return true;
+	if (s.parts.due > now) {
+		*next = s.parts.due < *next ? s.parts.due : *next;
+		return true;
+	}
+	struct arg key = {s.parts.key, s.parts.klen};
+	effect_key(&expirer_access, db, "DEL", &key);
+	if (!spot_remove(&s))
+		return false;
+	count_add(COUNTER_EXPIRED, 1);
+	return true;
+}
+
+/*
+ * Takes the first entry off the queue; deletes what is due under its tag, and puts an entry back for the earliest of that tag that is not.
+ * A removal may move cells, so the table is looked through from the start after each.
+ */
+static bool take_first(struct root *root, uint32_t db, uint32_t stripe, int64_t now)
+{
+	struct bin *b = &root->bins[stripe];
+	struct key_hash h = {stripe, (uint32_t)due_first(b) & TAG_MASK};
+	int64_t next = INT64_MAX;
+	if (!due_pop(stripe, b))
+		return false;
+	for (uint32_t before = b->count + 1; before != b->count;) {
+		uint64_t *c, *end = (uint64_t *)at(b->table) + (uint64_t)b->nbuckets * CELLS;
+		before = b->count;
+		next = INT64_MAX;
+		for (c = b->nbuckets ? at(b->table) : end; c < end && b->count == before; c++)
+			if (*c && cell_tag(*c) == h.tag && !delete_if_due(root, db, h, c, now, &next))
+				return false;
+	}
+	return next == INT64_MAX || due_insert(stripe, b, h.tag, next);
+}
+
+static bool first_is_due(const struct bin *b, int64_t now)
+{
+	return b->ndue > 0 && due_time(due_first(b)) <= now;
+}
+
+/* One transaction's worth of due keys of a stripe. False: no memory for the journal, try again later. */
+static bool expire_some(uint32_t stripe, int64_t now, bool *more)
+{
+	uint16_t s = (uint16_t)stripe;
+	bool ok = true;
+	uint32_t n = 0;
+	activity_enter();
+	txn_begin(&s, 1);
+	for (uint32_t db = 0; ok && db < SUPER->databases; db++) {
+		struct root *root = db_root(db);
+		while (ok && root && n < DUE_PER_TXN && first_is_due(&root->bins[stripe], now))
+			ok = take_first(root, db, stripe, now), n++;
+	}
+	if (ok)
+		ok = txn_commit();
+	else
+		txn_rollback();
+	activity_leave();
+	*more = n == DUE_PER_TXN;
+	return ok;
+}
+
+/* The earliest entry of a stripe over all databases, wall ms; INT64_MAX: none. By version, waiting for a writer to finish. */
+static int64_t stripe_due(uint32_t stripe)
+{
+	for (;;) {
+		uint64_t v = version_read(stripe);
+		int64_t first = INT64_MAX;
+		if (v & 1) {
+			sched_yield();
+			continue;
+		}
+		for (uint32_t db = 0; db < SUPER->databases; db++) {
+			const struct root *root = db_root(db);
+			const struct bin *b = root ? &root->bins[stripe] : NULL;
+			if (!b || __atomic_load_n(&b->ndue, __ATOMIC_RELAXED) == 0)
+				continue;
+			ref q = {__atomic_load_n(&b->due.off, __ATOMIC_RELAXED)};
+			const uint64_t *w = peek(q, 8);
+			int64_t t = w ? due_time(__atomic_load_n(w, __ATOMIC_RELAXED)) : 0;
+			first = t < first ? t : first;
+		}
+		if (version_same(stripe, v))
+			return first;
+	}
+}
+
+/* Deletes what is due in a group of stripes and sets its hint anew. */
+static void expire_group(uint32_t g)
+{
+	const uint32_t per = STRIPES / HINT_GROUPS;
+	/* Cleared first: who inserts from here on lowers it again, who inserted before is seen below. */
+	atomic_store(hint_word(g), UINT64_MAX);
+	for (uint32_t s = g * per; s < (g + 1) * per; s++) {
+		int64_t due, now = clock_wall_ms();
+		bool more = true, ok = true;
+		activity_enter();
+		due = stripe_due(s);
+		activity_leave();
+		while (due <= now && more && ok)
+			ok = expire_some(s, now, &more);
+		if (due <= now) {
+			activity_enter();
+			due = ok ? stripe_due(s) : now + 100;
+			activity_leave();
+		}
+		if (due != INT64_MAX)
+			hint_lower(s, due);
+	}
+}
+
+/* ---- retained items ---- */
+
+/* Frees what no pin needs any more from a stripe's list. False: no memory now. */
+static bool sweep_list(uint32_t stripe, bool *more)
+{
+	struct stripe *s = store_stripe(stripe);
+	uint32_t freed = 0;
+	for (ref *link = &s->retained; !ref_is_none(*link) && freed < RETAINED_PER_TXN;) {
+		ref r = *link;
+		struct retained *n = at(r);
+		if (pin_needs(n->born, n->died)) {
+			link = &n->next;
+			continue;
+		}
+		if (!txn_touch(stripe, link, sizeof *link) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
+		    !txn_free(n->block, BLOCK_DATA) || !txn_free(r, BLOCK_META))
+			return false;
+		*link = n->next;
+		s->nretained--;
+		freed++;
+	}
+	*more = freed == RETAINED_PER_TXN;
+	return true;
+}
+
+static bool sweep_stripe(uint32_t stripe)
+{
+	uint16_t s = (uint16_t)stripe;
+	bool more = true, ok = true;
+	while (more && ok) {
+		activity_enter();
+		txn_begin(&s, 1);
+		ok = sweep_list(stripe, &more);
+		if (ok && ref_is_none(store_stripe(stripe)->retained))
+			atomic_fetch_and(dirty_word(stripe), ~(1ull << (stripe % 64)));
+		if (ok)
+			ok = txn_commit();
+		else
+			txn_rollback();
+		activity_leave();
+	}
+	return ok;
+}
+
+static void sweep_retained(void)
+{
+	for (uint32_t w = 0; w < STRIPES; w += 64)
+		for (uint64_t m = atomic_load(dirty_word(w)); m; m &= m - 1)
+			sweep_stripe(w + (uint32_t)__builtin_ctzll(m));
+}
+
+static bool anything_retained(void)
+{
+	uint64_t any = SUPER->retired_roots.off | SUPER->old_maps.off;
+	for (uint32_t w = 0; w < STRIPES; w += 64)
+		any |= atomic_load(dirty_word(w));
+	return any != 0;
+}
+
+static void sweep(void)
+{
+	if (!atomic_load(&SUPER->sweep_wanted))
+		return;
+	atomic_store(&SUPER->sweep_wanted, 0);
+	sweep_retained();
+	if (sweep_try()) {
+		db_sweep_locked();
+		sweep_unlock();
+	}
+	if (anything_retained())
+		atomic_store(&SUPER->sweep_wanted, 1);
+}
+
+/* ---- the loop ---- */
+
+static int64_t earliest_hint(void)
+{
+	uint64_t first = UINT64_MAX;
+	for (uint32_t g = 0; g < HINT_GROUPS; g++) {
+		uint64_t h = atomic_load(hint_word(g));
+		first = h < first ? h : first;
+	}
+	return first > INT64_MAX ? INT64_MAX : (int64_t)first;
+}
+
+static void sleep_until(int64_t when)
+{
+	uint32_t seen = atomic_load(&SUPER->expirer_wake);
+	atomic_store(&SUPER->expirer_until, (uint64_t)when);
+	/* Said before the last look: who lowers a hint after it sees that we sleep, and wakes us. */
+	int64_t first = earliest_hint(), now = clock_wall_ms();
+	when = first < when ? first : when;
+	if (when > now) {
+		struct timespec t = {(when - now) / 1000, (when - now) % 1000 * 1000000};
+		syscall(SYS_futex, &SUPER->expirer_wake, FUTEX_WAIT, seen, &t, NULL, 0);
+	}
+	atomic_store(&SUPER->expirer_until, 0);
+}
+
+void expirer_run(void)
+{
+	int64_t look = 0;
+	while (!stop_requested()) {
+		int64_t now = clock_wall_ms();
+		bool all = now >= look || look > now + LOOK_MS;
+		for (uint32_t g = 0; g < HINT_GROUPS; g++)
+			if (all || (int64_t)atomic_load(hint_word(g)) <= now)
+				expire_group(g);
+		if (all)
+			look = now + LOOK_MS;
+		sweep();
+		arena_keep_house();
+		sleep_until(look);
+	}
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of src/store share.
+ */
+#ifndef BULKHEAD_STORE_INTERNAL_H
+#define BULKHEAD_STORE_INTERNAL_H
+
+#include "shm/pin.h"
+#include "shm/slot.h"
+#include "shm/txn.h"
+#include "store/access.h"
+#include "index.h"
+
+#define ACCESS_INLINE_KEYS 16u
+#define ACCESS_CLOCKS 8u
+
+/* One running command. Private memory; one per process. */
+struct access {
+	const struct plan *plan;
+	int64_t now;               /* wall ms */
+	enum access_mode mode;
+	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
+	bool effects;              /* an effect was handed over */
+	uint32_t cursor;           /* where in plan->keys the next key is expected */
+	uint32_t nstripes;
+	struct key_hash *hashes;   /* per key of the plan */
+	uint16_t *stripes;         /* ascending, no duplicates */
+	uint64_t *versions;        /* per stripe, ACCESS_READ */
+	struct pin pin;            /* ACCESS_PINNED */
+	uint32_t nclocks;
+	struct { ref item; uint32_t stripe; } clocks[ACCESS_CLOCKS]; /* access clocks to refresh */
+	struct key_hash inline_hashes[ACCESS_INLINE_KEYS];
+	uint16_t inline_stripes[ACCESS_INLINE_KEYS];
+	uint64_t inline_versions[ACCESS_INLINE_KEYS];
+};
+
+/* The root of database `db` now, or NULL (none yet, or torn). Safe without locks. */
+struct root *db_root(uint32_t db);
+
+/* The same, made when there is none. A stripe must be held. NULL: no memory. */
+struct root *db_root_make(uint32_t db);
+
+/* The root of database `db` as of a pin. Takes stripe 0 for a moment. */
+struct root *db_root_at(struct pin p, uint32_t db);
+
+/* The hash of a key: from the plan when it is one of its keys. */
+struct key_hash access_hash(struct access *a, const struct arg *key);
+struct key_hash key_hash_of(const char *key, size_t n);
+
+/* Physical lookup in a bin; cell NULL: not there. Regardless of expiry. */
+struct spot {
+	struct root *root;
+	struct bin *bin;
+	struct key_hash hash;
+	uint64_t *cell;
+	ref item;
+	struct parts parts;
+};
+bool spot_find(struct access *a, uint32_t db, const struct arg *key, struct spot *s);
+
+/* Removes what `s` found: cell, item, expiry count. Stripe held by a transaction. False: no memory. */
+bool spot_remove(struct spot *s);
+
+static inline bool is_due(int64_t due, int64_t now)
+{
+	return due != INT64_MIN && due <= now;
+}
+
+/* Access clock: seconds, 24 bits. */
+static inline uint32_t clock_of(int64_t now_ms)
+{
+	return (uint32_t)(now_ms / 1000) & 0xffffff;
+}
+
+/* db_sweep_retired with the sweep lock held. */
+void db_sweep_locked(void);
+
+/* A db_map's last valid entry, checked: roots beyond are none. */
+const struct db_map *map_now(void);
+
+/* Debug builds: installs the check that every change was touched. */
+void verify_install(void);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Keys: lookup and change. Run by workers; see store/keyspace.h for the modes.
+ *
+ * Owns nothing; changes items and bins of the stripes its transaction holds. A new value is built aside and published by one store into
+ * the index cell, or, when it has the old one's size and no pin can see it, written over it after a touch. A death in the middle is
+ * undone by the journal.
+ */
+#include "store/keyspace.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/num.h"
+#include "shm/control.h"
+#include "due.h"
+#include "internal.h"
+
+#define LONG_VALUE (1u << 20)
+#define IN_PLACE_MAX 1024u
+#define EMBSTR_MAX 44u
+
+int64_t access_now(const struct access *a)
+{
+	return a->now;
+}
+
+uint32_t access_db(const struct access *a)
+{
+	return a->plan->db;
+}
+
+struct key_hash key_hash_of(const char *key, size_t n)
+{
+	return hash_split(hash_bytes(key, n, SUPER->hash_seed));
+}
+
+/* Keys are asked for in the order of the plan, mostly: the search starts behind the last one found. */
+struct key_hash access_hash(struct access *a, const struct arg *key)
+{
+	for (uint32_t n = 0, i = a->cursor; n < a->plan->nkeys; n++, i++) {
+		if (i >= a->plan->nkeys)
+			i = 0;
+		if (a->plan->keys[i] == key) {
+			a->cursor = i;
+			return a->hashes[i];
+		}
+	}
+	return key_hash_of(key->p, key->n);
+}
+
+bool spot_find(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+{
+	s->hash = access_hash(a, key);
+	s->root = db_root(db);
+	s->cell = NULL;
+	if (!s->root)
+		return false;
+	s->bin = &s->root->bins[s->hash.stripe];
+	uint64_t cell;
+	s->cell = index_find(s->bin, s->hash.tag, key->p, key->n, &cell, &s->parts);
+	if (!s->cell)
+		return false;
+	s->item = cell_ref(cell);
+	return true;
+}
+
+/* In a pinned view: the live item if it was born by then, else what is retained. Valid as long as the pin. */
+static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+{
+	struct key_hash h = access_hash(a, key);
+	struct root *root = db_root_at(a->pin, db);
+	bool found = false;
+	if (!root)
+		return false;
+	stripe_lock(h.stripe);
+	uint64_t cell;
+	if (index_find(&root->bins[h.stripe], h.tag, key->p, key->n, &cell, &s->parts) && s->parts.born <= a->pin.epoch) {
+		s->item = cell_ref(cell);
+		found = true;
+	}
+	for (ref r = store_stripe(h.stripe)->retained; !found && !ref_is_none(r);) {
+		const struct retained *n = at(r);
+		if (n->root.off == ref_of(root).off && n->born <= a->pin.epoch && a->pin.epoch < n->died &&
+		    item_read(n->block, &s->parts) && s->parts.klen == key->n && !memcmp(s->parts.key, key->p, key->n)) {
+			s->item = n->block;
+			found = true;
+		}
+		r = n->next;
+	}
+	stripe_unlock(h.stripe);
+	return found;
+}
+
+/* Remembers an item whose access clock is old, to be refreshed when the read turns out to be good. */
+static void note_clock(struct access *a, const struct spot *s)
+{
+	if (s->parts.clock == clock_of(a->now) || a->nclocks == ACCESS_CLOCKS)
+		return;
+	a->clocks[a->nclocks].item = s->item;
+	a->clocks[a->nclocks].stripe = s->hash.stripe;
+	a->nclocks++;
+}
+
+static void delete_expired(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+{
+	if (!spot_remove(s))
+		return;
+	effect_key(a, db, "DEL", key);
+	count_add(COUNTER_EXPIRED, 1);
+}
+
+bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out)
+{
+	struct spot s;
+	if (!(a->mode == ACCESS_PINNED ? find_pinned(a, db, key, &s) : spot_find(a, db, key, &s)))
+		return false;
+	if (is_due(s.parts.due, a->now)) {
+		if (a->mode == ACCESS_WRITE)
+			delete_expired(a, db, key, &s);
+		return false;
+	}
+	if (a->mode == ACCESS_READ)
+		note_clock(a, &s);
+	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
+	return true;
+}
+
+bool access_is_long(const struct access *a, size_t n)
+{
+	return a->mode == ACCESS_READ && n > LONG_VALUE;
+}
+
+/* ---- changes ---- */
+
+static uint8_t choose_encoding(const char *value, size_t len)
+{
+	int64_t n;
+	if (len <= 20 && parse_i64(value, len, &n))
+		return ENC_INT;
+	return len <= EMBSTR_MAX ? ENC_EMBSTR : ENC_RAW;
+}
+
+static bool retire(const struct spot *s)
+{
+	return txn_retire(s->hash.stripe, ref_of(s->root), s->item, s->parts.born);
+}
+
+/* Follows a change of a key's due time in the bin: the count, and an entry when the new time is earlier than what the queue has. */
+static bool due_changed(struct spot *s, int64_t old, int64_t now)
+{
+	if ((old == DUE_NONE) != (now == DUE_NONE)) {
+		if (!txn_touch(s->hash.stripe, &s->bin->expires, sizeof s->bin->expires))
+			return false;
+		s->bin->expires += now == DUE_NONE ? -1u : 1u;
+	}
+	if (now == DUE_NONE || (old != DUE_NONE && old <= now))
+		return true;
+	return due_insert(s->hash.stripe, s->bin, s->hash.tag, now);
+}
+
+/* Writes over the present item when it has the same shape and nobody may still read the old content. */
+static bool fits_in_place(const struct spot *s, const struct parts *p)
+{
+	return s->cell && s->parts.vlen == p->vlen && s->parts.flags == p->flags && p->vlen <= IN_PLACE_MAX &&
+	       pin_allows_change(s->parts.born);
+}
+
+static bool write_in_place(struct access *a, struct spot *s, const struct parts *p)
+{
+	struct item *i = at(s->item);
+	uint64_t bytes = item_bytes(p->klen, p->vlen, p->flags);
+	if (!txn_touch(s->hash.stripe, i, bytes))
+		return false;
+	char *to = item_write(i, s->parts.born, clock_of(a->now), p);
+	memmove(to, p->value, p->vlen);
+	return due_changed(s, s->parts.due, p->due);
+}
+
+/* Publishes a block as the key's item, in place of what `s` found or as a new key. */
+static bool publish(struct spot *s, ref block, int64_t due)
+{
+	int64_t old_due = s->cell ? s->parts.due : DUE_NONE;
+	if (s->cell) {
+		if (!txn_touch(s->hash.stripe, s->cell, 8))
+			return false;
+		__atomic_store_n(s->cell, cell_make(s->hash.tag, block), __ATOMIC_RELEASE);
+		if (!retire(s))
+			return false;
+	} else if (!index_insert(s->hash.stripe, s->bin, s->hash.tag, block)) {
+		return false;
+	}
+	return due_changed(s, old_due, due);
+}
+
+/* The shape of an item for `key`, and the spot it goes to (root made). False: no memory. */
+static bool prepare(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+{
+	if (spot_find(a, db, key, s))
+		return true;
+	s->root = db_root_make(db);
+	if (!s->root)
+		return false;
+	s->bin = &s->root->bins[s->hash.stripe];
+	return true;
+}
+
+static uint8_t shape_flags(const struct arg *key, int64_t due)
+{
+	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
+}
+
+static bool set_value(struct access *a, uint32_t db, const struct arg *key, const struct parts *p, uint64_t room)
+{
+	struct spot s;
+	if (p->vlen > UINT32_MAX || !prepare(a, db, key, &s))
+		return false;
+	if (fits_in_place(&s, p))
+		return write_in_place(a, &s, p);
+	uint64_t bytes = item_bytes(p->klen, p->vlen, p->flags);
+	ref r = txn_alloc(bytes > room ? bytes : room, BLOCK_DATA);
+	if (ref_is_none(r))
+		return false;
+	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), p);
+	memcpy(to, p->value, p->vlen);
+	return publish(&s, r, p->due);
+}
+
+bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const char *value, size_t len, uint8_t encoding,
+		    int64_t due)
+{
+	struct parts p = {.key = key->p, .klen = key->n, .value = value, .vlen = len, .due = due,
+			  .flags = shape_flags(key, due), .type = TYPE_STRING,
+			  .encoding = encoding == ENC_AUTO ? choose_encoding(value, len) : encoding};
+	return set_value(a, db, key, &p, 0);
+}
+
+/* Appends behind the value where the block has room and no pin sees it: only the header is changed, the room was unreachable. */
+static bool append_in_place(struct access *a, struct spot *s, const char *extra, size_t n)
+{
+	uint64_t bytes = item_bytes(s->parts.klen, s->parts.vlen, s->parts.flags);
+	struct item *i = at(s->item);
+	if (bytes + n > heap_block_size(s->item) || !pin_allows_change(s->parts.born))
+		return false;
+	if (!txn_touch(s->hash.stripe, i, sizeof *i))
+		return false;
+	memcpy((char *)i + bytes, extra, n);
+	struct parts p = s->parts;
+	p.vlen += n;
+	i->born_clock = p.born | (uint64_t)clock_of(a->now) << CLOCK_SHIFT;
+	uint64_t shape = i->shape;
+	shape = (shape & ~0xffffffffull) + p.vlen;
+	shape = (shape & ~(0xfull << 60)) | (uint64_t)ENC_RAW << 60;
+	__atomic_store_n(&i->shape, shape, __ATOMIC_RELAXED);
+	return true;
+}
+
+bool key_append(struct access *a, uint32_t db, const struct arg *key, const struct view *now, const char *extra, size_t n)
+{
+	struct spot s;
+	uint64_t len = now->len + n;
+	if (len > UINT32_MAX || !spot_find(a, db, key, &s))
+		return false;
+	if (append_in_place(a, &s, extra, n))
+		return true;
+	/* Room for as much again, 1 MiB at most, so that a value built by many small APPENDs is not copied each time. */
+	uint64_t bytes = item_bytes(key->n, len, s.parts.flags), room = bytes + (len < LONG_VALUE ? len : LONG_VALUE);
+	struct parts p = s.parts;
+	p.vlen = len;
+	p.encoding = ENC_RAW;
+	ref r = txn_alloc(room, BLOCK_DATA);
+	if (ref_is_none(r))
+		return false;
+	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), &p);
+	memcpy(to, s.parts.value, s.parts.vlen);
+	memcpy(to + s.parts.vlen, extra, n);
+	return publish(&s, r, p.due);
+}
+
+bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t due)
+{
+	struct spot s;
+	if (!spot_find(a, db, key, &s))
+		return true;
+	if (due != DUE_NONE && s.parts.due != DUE_NONE && pin_allows_change(s.parts.born)) {
+		if (!txn_touch(s.hash.stripe, item_due(s.item), 8))
+			return false;
+		__atomic_store_n(item_due(s.item), due, __ATOMIC_RELAXED);
+		return due_changed(&s, s.parts.due, due);
+	}
+	struct parts p = s.parts;
+	p.due = due;
+	p.flags = shape_flags(key, due);
+	return set_value(a, db, key, &p, 0);
+}
+
+bool spot_remove(struct spot *s)
+{
+	if (s->parts.due != DUE_NONE) {
+		if (!txn_touch(s->hash.stripe, &s->bin->expires, sizeof s->bin->expires))
+			return false;
+		s->bin->expires--;
+	}
+	return index_remove(s->hash.stripe, s->bin, s->cell) && retire(s);
+}
+
+bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
+{
+	struct spot s;
+	*oom = false;
+	if (!spot_find(a, db, key, &s))
+		return false;
+	if (is_due(s.parts.due, a->now)) {
+		delete_expired(a, db, key, &s);
+		return false;
+	}
+	*oom = !spot_remove(&s);
+	return !*oom;
+}
+
+bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32_t to_db, const struct arg *to)
+{
+	struct spot s;
+	if (!spot_find(a, from_db, from, &s))
+		return true;
+	struct parts p = s.parts;
+	p.key = to->p;
+	p.klen = to->n;
+	p.flags = shape_flags(to, p.due);
+	return set_value(a, to_db, to, &p, 0);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory figures of the store. Run by workers; reads sums without locks.
+ */
+#include "shm/arena.h"
+#include "shm/control.h"
+#include "shm/heap.h"
+#include "internal.h"
+
+/* The fixed part that is backed: everything before the slots, and a page per slot ever used. */
+static uint64_t fixed_bytes(void)
+{
+	return SUPER->off_taken + 2 * PAGE_BYTES + (uint64_t)atomic_load(&SUPER->slot_high) * PAGE_BYTES;
+}
+
+void store_memory(struct store_memory *out)
+{
+	if (!store_attached()) {
+		*out = (struct store_memory){0};
+		return;
+	}
+	uint64_t blocks = heap_used(), fixed = fixed_bytes(), peak = atomic_load(&SUPER->peak);
+	out->used = blocks + fixed;
+	out->overhead = heap_meta() + fixed;
+	out->dataset = out->used - out->overhead;
+	out->committed = arena_committed();
+	while (peak < out->used && !atomic_compare_exchange_weak(&SUPER->peak, &peak, out->used))
+		;
+	out->peak = peak > out->used ? peak : out->used;
+}
+
+bool store_over_limit(void)
+{
+	uint64_t limit = (uint64_t)control->config.maxmemory;
+	return limit && store_attached() && heap_used() + fixed_bytes() > limit;
+}
