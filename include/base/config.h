@@ -42,6 +42,7 @@
 struct config {
 	_Atomic uint64_t generation; /* moves with every CONFIG SET; odd while values change */
 	bool password_set; /* a client must AUTH before it is the default user */
+	bool chosen;       /* there was a file or an option */
 #define PARAM(name, TYPE, field, def, min, max, flags) CONFIG_NUMBER_##TYPE(field)
 #include "base/params.def"
 #undef PARAM
@@ -92,6 +93,9 @@ bool config_password_is(const char *p, size_t n);
 
 /* The password ("" if none), for CONFIG GET of an authenticated client. Supervisor only. */
 const char *config_password(size_t *n);
+
+/* Going into the background: the password is to survive the next fork. Undone by a second call with false. */
+void config_password_follow(bool on);
 
 /* Memory of the supervisor that a child finds zeroed: for texts that may hold secrets. Fatal when there is none. */
 void *config_secret_memory(size_t n);

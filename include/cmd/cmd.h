@@ -4,8 +4,8 @@
  *
  * The dispatcher has checked arity, authentication and memory, hashed and (for writes) locked the keys the row names, and
  * does statistics, commit and retries afterwards. A handler reads its arguments, uses the keyspace, writes one reply.
- * It may be run several times for one request (a torn read, a late lock), so it changes nothing but its reply, the keyspace
- * and, for commands without keys, its session.
+ * It may be run several times for one request (a torn read, a late lock), so it changes nothing but its reply, the keyspace,
+ * the counts below and, for commands that run without an access, its session.
  */
 #ifndef BULKHEAD_CMD_CMD_H
 #define BULKHEAD_CMD_CMD_H
@@ -23,10 +23,17 @@ enum cmd_result {
 struct cmd {
 	struct session *session;
 	const struct command *row;
-	struct access *access;
+	struct access *access; /* NULL: the command has no keys and is neither write nor readonly */
 	struct reply *out;
 	int argc;
 	const struct arg *argv;
+	size_t reply_start;     /* where in out->out the reply begins */
+	uint64_t errors_before; /* out->errors then */
+
+	/* Zero when a handler starts, counted when it is through. */
+	uint32_t hits, misses; /* keys found or not, for INFO */
+	uint64_t changes;      /* of keys: rdb_changes_since_last_save */
+	bool sweep;            /* free what a flush retired before the reply goes out */
 };
 
 typedef enum cmd_result cmd_handler(struct cmd *c);

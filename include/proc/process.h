@@ -14,6 +14,7 @@
 #include "shm/control.h"
 
 #define MEDIC_PATIENTS 64u
+#define SLOTS_RESERVED 96u /* slots beyond those of clients: the supervisor, helpers, slots that wait for a medic */
 
 /* What a new process is told. */
 struct launch {

@@ -125,11 +125,11 @@ void control_create(uint32_t slots);
 /* Page of a slot, 0 <= slot < control->slots. Writable in the supervisor only. */
 struct control_slot *control_page(uint32_t slot);
 
-/* In a child: takes `slot` as its own. One system call. The caller closes control_fd() afterwards. */
+/*
+ * In a child: takes `slot` as its own. One system call. Afterwards the caller drops the supervisor's descriptors (base/
+ * descriptors.h), among them the one by which all of the region could be written.
+ */
 void control_enter(uint32_t slot);
-
-/* The supervisor's descriptor of the region, by which a child could write all of it. */
-int control_fd(void);
 
 static inline void count_add(enum counter c, uint64_t n)
 {

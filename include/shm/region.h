@@ -10,9 +10,10 @@
 
 /*
  * Makes the shared memory object `name` ("/bulkhead.6379.main"), formats it for `slots` process slots and `databases` numbers, and
- * returns its descriptor (close-on-exec). The object is mapped only while it is formatted. Falls back to an unnamed object
+ * returns its descriptor (close-on-exec), which holds a flock on the object as long as any process has it. The leftover of a server
+ * that died with all its processes is removed first. The object is mapped only while it is formatted. Falls back to an unnamed object
  * (memfd) with a warning when /dev/shm is missing or has less than 64 MiB free. -1 with a logged reason on failure: no memory, or an object of
- * that name exists already.
+ * that name in use or not ours.
  */
 int store_create(const char *name, uint32_t slots, uint32_t databases);
 

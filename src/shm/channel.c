@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "base/panic.h"
 #include "shm/control.h"
@@ -34,7 +35,7 @@ void channel_create(void)
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
 		fatal("Cannot create the channel to the supervisor: %s", strerror(errno));
 	ask_fd = pair[0];
-	take_fd = pair[1];
+	take_fd = descriptor_move(pair[1], FD_PRIVATE);
 	notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (notice_fd < 0 || io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
 		fatal("Cannot set up the channel to the supervisor: %s", strerror(errno));

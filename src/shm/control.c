@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/panic.h"
@@ -66,6 +67,7 @@ void control_create(uint32_t slots)
 	region_fd = memfd_create("bulkhead.control", MFD_CLOEXEC);
 	if (region_fd < 0 || ftruncate(region_fd, (off_t)size))
 		fatal("Cannot create the control region: %s", strerror(errno));
+	region_fd = descriptor_move(region_fd, FD_PRIVATE);
 	control = map(size, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(control, size, MADV_DONTFORK);
 	int ro = reopen_read_only(region_fd);
@@ -93,11 +95,6 @@ struct control_slot *control_page(uint32_t slot)
 {
 	ASSERT(slot < control->slots);
 	return (struct control_slot *)((char *)control + head_size() + (size_t)slot * CONTROL_SLOT_SIZE);
-}
-
-int control_fd(void)
-{
-	return region_fd;
 }
 
 void control_enter(uint32_t slot)

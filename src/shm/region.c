@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,6 +28,7 @@
 #define SMALL_SHM (64ull << 20)
 
 static int store_fd = -1;
+static uint64_t store_bytes; /* of address space; set where the store is made, before any fork */
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -88,25 +91,53 @@ static bool format(int fd, uint32_t slots, uint32_t databases)
 	atomic_store(&s->epoch, 1);
 	for (uint32_t i = 0; i < HINT_GROUPS; i++)
 		hints[plan.off_hints / 8 + i] = UINT64_MAX;
+	store_bytes = plan.fixed + plan.reserve;
 	__atomic_store_n(&s->magic, STORE_MAGIC, __ATOMIC_RELEASE);
 	munmap(hints, plan.off_taken);
 	munmap(s, PAGE_BYTES);
 	return true;
 }
 
+/*
+ * Whoever serves a store holds a flock on its object; children share it with the descriptor. An object without one is the leftover of a
+ * server that died with all its processes.
+ */
+static bool remove_leftover(const char *name)
+{
+	int fd = shm_open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	struct stat st;
+	if (fd < 0)
+		return errno == ENOENT;
+	bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1;
+	bool locked = false;
+	/* Processes of a dead server end at once, but not before this can see them. */
+	for (int i = 0; ours && i < 20 && (locked = flock(fd, LOCK_EX | LOCK_NB) != 0); i++)
+		nanosleep(&(struct timespec){0, 50000000}, NULL);
+	if (!ours)
+		log_warning("Shared memory '%s' exists and is not a store of this user", name);
+	else if (locked)
+		log_warning("Shared memory '%s' is in use by another server", name);
+	else
+		log_notice("Removing shared memory '%s', the leftover of a server that died", name);
+	bool removed = ours && !locked && shm_unlink(name) == 0;
+	close(fd);
+	errno = removed ? 0 : EEXIST;
+	return removed;
+}
+
 static int open_object(const char *name)
 {
 	struct statvfs vfs;
+	if (!remove_leftover(name))
+		return -1;
 	if (statvfs("/dev/shm", &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
 		log_warning("/dev/shm is missing or has less than 64 MiB free: using memory without a name, "
 			    "so the data cannot outlive the server process");
 		return memfd_create(name + 1, MFD_CLOEXEC);
 	}
 	int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	struct stat st;
-	if (fd >= 0 && (fstat(fd, &st) || st.st_uid != geteuid() || st.st_nlink != 1)) {
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
-		errno = EPERM;
 		return -1;
 	}
 	return fd;
@@ -136,20 +167,16 @@ void store_remove(const char *name)
 /* Maps the whole reserve; pages beyond the object's end are never touched. */
 static bool map_store(int fd)
 {
-	struct super head;
-	if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || head.magic != STORE_MAGIC ||
-	    head.format != STORE_FORMAT) {
-		log_warning("The shared memory is not a store of this build's format");
-		return false;
-	}
-	void *p = mmap(STORE_BASE, head.fixed + head.reserve, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+	void *p = mmap(STORE_BASE, store_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
 	if (p != STORE_BASE) {
 		log_warning("Cannot map the store: %s", strerror(errno));
 		return false;
 	}
-	madvise(p, head.fixed + head.reserve, MADV_DONTDUMP);
-	return true;
+	madvise(p, store_bytes, MADV_DONTDUMP);
+	if (SUPER->magic == STORE_MAGIC && SUPER->format == STORE_FORMAT)
+		return true;
+	log_warning("The shared memory is not a store of this build's format");
+	return false;
 }
 
 bool region_attach(int fd, uint32_t id)
@@ -157,11 +184,13 @@ bool region_attach(int fd, uint32_t id)
 	if (!map_store(fd))
 		return false;
 	store_fd = fd;
-	if (id == 0 || id >= SUPER->slots || !region_back(SUPER->off_slots + (uint64_t)id * PAGE_BYTES, PAGE_BYTES))
+	/* A page below the highest slot attached so far has its memory already. */
+	uint32_t high = atomic_load(&SUPER->slot_high);
+	if (id == 0 || id >= SUPER->slots ||
+	    (id > high && !region_back(SUPER->off_slots + (high + 1ull) * PAGE_BYTES, (uint64_t)(id - high) * PAGE_BYTES)))
 		return false;
 	self_id = id;
 	self = store_slot(id);
-	uint32_t high = atomic_load(&SUPER->slot_high);
 	while (high < id && !atomic_compare_exchange_weak(&SUPER->slot_high, &high, id))
 		;
 	return true;

@@ -8,8 +8,8 @@
  *
  * All below 64, the size of the table that is part of a process: a larger one costs memory and time in each fork.
  */
-#ifndef BULKHEAD_PROC_DESCRIPTORS_H
-#define BULKHEAD_PROC_DESCRIPTORS_H
+#ifndef BULKHEAD_BASE_DESCRIPTORS_H
+#define BULKHEAD_BASE_DESCRIPTORS_H
 
 #include <stdbool.h>
 
@@ -21,5 +21,8 @@ int descriptor_move(int fd, int base);
 
 /* In a child: closes the supervisor's own, and with `listening` false the listening ones too. */
 void descriptors_drop(bool listening);
+
+/* In a worker that has its client: closes the listening ones. */
+void descriptors_drop_listening(void);
 
 #endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Groups of descriptors (base/descriptors.h). The supervisor sorts, children drop. No locks, nothing shared.
+ */
+#include "base/descriptors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/panic.h"
+
+int descriptor_move(int fd, int base)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, base);
+	if (moved < 0)
+		fatal("Cannot arrange descriptors: %s", strerror(errno));
+	close(fd);
+	return moved;
+}
+
+static void drop(unsigned first, unsigned last)
+{
+	if (syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	for (unsigned fd = first; fd <= last && fd < 64; fd++)
+		close((int)fd);
+}
+
+void descriptors_drop(bool listening)
+{
+	drop(listening ? FD_PRIVATE : FD_LISTEN, ~0u);
+}
+
+void descriptors_drop_listening(void)
+{
+	drop(FD_LISTEN, FD_PRIVATE - 1);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * DEBUG, where enable-debug-command allows it: SLEEP and OBJECT.
+ *
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "args.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/num.h"
+#include "base/stop.h"
+#include "shm/control.h"
+#include "store/access.h"
+
+static bool local_client(void)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+	const struct client_addr *a = &my_page->client.peer;
+
+	if (a->family == AF_INET)
+		return a->ip[0] == 127;
+	return a->family != AF_INET6 || memcmp(a->ip, loopback6, sizeof loopback6) == 0;
+}
+
+static bool allowed(void)
+{
+	return config->enable_debug_command == DEBUG_COMMAND_YES ||
+	       (config->enable_debug_command == DEBUG_COMMAND_LOCAL && local_client());
+}
+
+/* ---- SLEEP ---- */
+
+static void sleep_seconds(double seconds)
+{
+	/* Whatever is no sensible time is none; 1e9 s is for ever. */
+	if (!(seconds > 0))
+		return;
+	struct timespec until = clock_timespec(clock_mono_ns() + (int64_t)((seconds < 1e9 ? seconds : 1e9) * 1e9));
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR && !stop_requested())
+		;
+}
+
+static void debug_sleep(struct cmd *c)
+{
+	char text[64];
+
+	/* As strtod reads it: what is no number is 0. */
+	snprintf(text, sizeof text, "%.*s", c->argv[2].n < sizeof text ? (int)c->argv[2].n : (int)sizeof text - 1, c->argv[2].p);
+	sleep_seconds(strtod(text, NULL));
+	reply_ok(c->out);
+}
+
+/* ---- OBJECT ---- */
+
+/* What a string takes in an RDB file, uncompressed. */
+static size_t serialized_length(const struct view *v)
+{
+	int64_t n;
+
+	if (v->encoding == ENC_INT && parse_i64(v->value, v->len, &n)) {
+		if (n >= INT8_MIN && n <= INT8_MAX)
+			return 2;
+		if (n >= INT16_MIN && n <= INT16_MAX)
+			return 3;
+		if (n >= INT32_MIN && n <= INT32_MAX)
+			return 5;
+	}
+	return v->len + (v->len < 64 ? 1 : v->len < 16384 ? 2 : v->len <= UINT32_MAX ? 5 : 9);
+}
+
+static int describe_object(struct access *a, void *arg)
+{
+	static const char *const encodings[] = {[ENC_INT] = "int", [ENC_EMBSTR] = "embstr", [ENC_RAW] = "raw"};
+	struct cmd *c = arg;
+	struct view v;
+	char line[160];
+
+	cmd_start_over(c);
+	if (!key_find(a, cmd_db(c), &c->argv[2], &v)) {
+		reply_error(c->out, "ERR no such key");
+		return CMD_DONE;
+	}
+	snprintf(line, sizeof line, "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu", (unsigned long long)v.item.off,
+		 v.encoding < sizeof encodings / sizeof encodings[0] && encodings[v.encoding] ? encodings[v.encoding] : "unknown",
+		 serialized_length(&v));
+	reply_status(c->out, line);
+	return CMD_DONE;
+}
+
+static void debug_object(struct cmd *c)
+{
+	const struct arg *key = &c->argv[2];
+	struct plan plan = {.kind = PLAN_READ, .db = cmd_db(c), .now = c->session->now, .nkeys = 1, .keys = &key};
+
+	if (access_run(&plan, describe_object, c) < 0)
+		reply_oom(c);
+}
+
+/* ---- */
+
+static void debug_help(struct cmd *c)
+{
+	static const char *const lines[] = {
+		"SLEEP seconds", "    Sleeps before it answers; nobody else notices.",
+		"OBJECT key",	 "    How the value of a key is kept.",
+		"HELP",		 "    The subcommands of DEBUG.",
+	};
+
+	reply_array(c->out, sizeof lines / sizeof lines[0]);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		reply_status(c->out, lines[i]);
+}
+
+/* No rows for these: Redis has none for them either, so COMMAND shows none. */
+enum cmd_result cmd_debug(struct cmd *c)
+{
+	const struct arg *what = &c->argv[1];
+
+	if (!allowed())
+		reply_error(c->out, "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
+				    "run it from a local connection, otherwise you need to set this option in the configuration "
+				    "file, and then restart the server.");
+	else if (c->argc == 3 && arg_ieq(what, "sleep"))
+		debug_sleep(c);
+	else if (c->argc == 3 && arg_ieq(what, "object"))
+		debug_object(c);
+	else if (c->argc == 2 && arg_ieq(what, "help"))
+		debug_help(c);
+	else
+		reply_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
+			     what->n < 128 ? (int)what->n : 128, what->p);
+	return CMD_DONE;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Dispatch: what is the same for every command is done here, once. Row, arity, authentication, memory; then the handler, under
+ * the access its row asks for; then statistics.
+ *
+ * Runs in workers. Owns the list of keys handed to the access. Takes no lock itself: access_run does, and holds nothing when it
+ * returns. A death in here leaves what access_run leaves, and the medic takes it from there.
+ */
+#include "dispatch.h"
+
+#include <stdlib.h>
+
+#include "args.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/panic.h"
+#include "shm/control.h"
+#include "store/access.h"
+
+#define PREVIEW 128u        /* bytes of a wrong command, and of its arguments, that its error repeats */
+#define FEW_KEYS 16u        /* as many need no memory */
+#define MANY_KEYS 1000u     /* more are read under a pin */
+#define KEYS_KEPT 4096u     /* room kept between commands */
+#define NOW_USES 16         /* short commands that share one reading of the clock: a few microseconds */
+#define SHORT_WORDS 8       /* a command with more is not short, */
+#define SHORT_REPLY 4096u   /* nor one with a longer reply */
+
+static struct {
+	const struct arg **v;
+	size_t cap;
+} many;
+
+/* ---- finding the row ---- */
+
+/* At most `max` bytes of a, up to its first NUL. */
+static void append_preview(struct buf *b, const struct arg *a, size_t max)
+{
+	size_t n = a->n < max ? a->n : max;
+	const char *nul = n == 0 ? NULL : memchr(a->p, 0, n);
+
+	buf_append(b, a->p, nul == NULL ? n : (size_t)(nul - a->p));
+}
+
+static void reply_unknown(struct session *s, int argc, const struct arg *argv)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_append_str(&text, "ERR unknown command '");
+	append_preview(&text, &argv[0], PREVIEW);
+	buf_append_str(&text, "', with args beginning with: ");
+	size_t start = text.len;
+	for (int i = 1; i < argc && text.len - start < PREVIEW; i++) {
+		size_t room = PREVIEW - (text.len - start);
+		buf_append_char(&text, '\'');
+		append_preview(&text, &argv[i], room);
+		buf_append_str(&text, "' ");
+	}
+	reply_error_n(&s->out, text.data, text.len);
+	buf_deinit(&text);
+}
+
+static void reply_unknown_sub(struct session *s, const struct command *container, const struct arg *word)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_append_str(&text, "ERR unknown subcommand '");
+	append_preview(&text, word, PREVIEW);
+	buf_append_str(&text, "'. Try ");
+	for (const char *p = container->name; *p != 0; p++)
+		buf_append_char(&text, *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+	buf_append_str(&text, " HELP.");
+	reply_error_n(&s->out, text.data, text.len);
+	buf_deinit(&text);
+}
+
+static const struct command *find_row(struct session *s, int argc, const struct arg *argv)
+{
+	const struct command *row = command_find(argv[0].p, argv[0].n);
+
+	if (row == NULL) {
+		reply_unknown(s, argc, argv);
+		return NULL;
+	}
+	if (argc > 1 && command_first_sub(row) != NULL) {
+		const struct command *sub = command_find_sub(row, argv[1].p, argv[1].n);
+		if (sub == NULL)
+			reply_unknown_sub(s, row, &argv[1]);
+		row = sub;
+	}
+	return row;
+}
+
+/* ---- may it run? ---- */
+
+static bool permitted(struct session *s, const struct command *row, int argc)
+{
+	if (!command_arity_ok(row, argc))
+		reply_errorf(&s->out, "ERR wrong number of arguments for '%s' command", row->name);
+	else if (!(row->flags & COMMAND_NO_AUTH) && !session_authenticated(s))
+		reply_error(&s->out, "NOAUTH Authentication required.");
+	else if ((row->flags & COMMAND_DENYOOM) && store_over_limit())
+		reply_error(&s->out, "OOM command not allowed when used memory > 'maxmemory'.");
+	else
+		return true;
+	return false;
+}
+
+/* ---- running it ---- */
+
+static int run_handler(struct access *a, void *arg)
+{
+	struct cmd *c = arg;
+
+	cmd_start_over(c);
+	c->access = a;
+	return c->row->handler(c);
+}
+
+static const struct arg **room_for(size_t n, const struct arg **few)
+{
+	if (n <= FEW_KEYS)
+		return few;
+	if (n > many.cap) {
+		free(many.v);
+		many.v = malloc(n * sizeof *many.v);
+		if (many.v == NULL)
+			fatal("out of memory for %zu keys", n);
+		many.cap = n;
+	}
+	return many.v;
+}
+
+static void drop_room(void)
+{
+	if (many.cap > KEYS_KEPT) {
+		free(many.v);
+		many.v = NULL;
+		many.cap = 0;
+	}
+}
+
+static void run_in_access(struct cmd *c)
+{
+	const struct command *row = c->row;
+	const struct arg *few[FEW_KEYS];
+	struct plan plan = {.db = c->session->db, .now = c->session->now};
+	int first, last, step;
+
+	if (command_key_range(row, c->argc, &first, &last, &step)) {
+		size_t n = (size_t)((last - first) / step + 1);
+		const struct arg **keys = room_for(n, few);
+		for (size_t i = 0; i < n; i++)
+			keys[i] = &c->argv[first + (int)i * step];
+		plan.nkeys = (uint32_t)n;
+		plan.keys = keys;
+	}
+	if (row->flags & COMMAND_WRITE)
+		plan.kind = row->flags & COMMAND_ALL_STRIPES ? PLAN_WRITE_ALL : PLAN_WRITE;
+	else
+		plan.kind = row->flags & COMMAND_LONG_READ || plan.nkeys > MANY_KEYS ? PLAN_READ_LONG : PLAN_READ;
+
+	int result = access_run(&plan, run_handler, c);
+	if (result == CMD_LONG) {
+		plan.kind = PLAN_READ_LONG;
+		result = access_run(&plan, run_handler, c);
+	}
+	drop_room();
+	if (result < 0)
+		reply_oom(c);
+	if (result != CMD_DONE)
+		c->changes = 0;
+}
+
+/* The clock is read once for several short commands of a pipeline. */
+static void take_now(struct session *s)
+{
+	if (s->now_uses-- <= 0) {
+		s->now = clock_wall_ms();
+		s->now_uses = NOW_USES - 1;
+	}
+}
+
+static void time_passed(const struct cmd *c)
+{
+	if (c->row->first == 0 || c->argc > SHORT_WORDS || c->out->out.len - c->reply_start > SHORT_REPLY)
+		c->session->now_uses = 0;
+}
+
+static void count(const struct cmd *c)
+{
+	count_add(COUNTER_COMMANDS, 1);
+	if (c->hits)
+		count_add(COUNTER_HITS, c->hits);
+	if (c->misses)
+		count_add(COUNTER_MISSES, c->misses);
+	if (c->changes)
+		count_add(COUNTER_WRITE_COMMANDS, c->changes);
+}
+
+const struct command *dispatch(struct session *s, int argc, const struct arg *argv)
+{
+	struct cmd c = {
+		.session = s,
+		.out = &s->out,
+		.argc = argc,
+		.argv = argv,
+		.reply_start = s->out.out.len,
+		.errors_before = s->out.errors,
+	};
+	const struct command *row = find_row(s, argc, argv);
+
+	take_now(s);
+	if (row != NULL && !permitted(s, row, argc))
+		row = NULL;
+	if (row != NULL) {
+		c.row = row;
+		/* A fast one is over before anybody can look; session_run shows the last of them. */
+		if (s->shown != row && !(row->flags & COMMAND_FAST))
+			session_publish(s, row);
+		if (row->flags & (COMMAND_WRITE | COMMAND_READONLY))
+			run_in_access(&c);
+		else
+			run_handler(NULL, &c);
+		if (c.sweep)
+			db_sweep_retired();
+		count(&c);
+		time_passed(&c);
+	}
+	if (s->out.errors != c.errors_before)
+		count_add(COUNTER_ERRORS, s->out.errors - c.errors_before);
+	return row;
+}

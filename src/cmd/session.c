@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A session: the loop over the commands a client has sent, its protocol errors, its page for CLIENT LIST, and its login.
+ *
+ * Runs in workers, one session per process. Owns the session's buffers. Takes no lock and holds none between commands, so a worker that
+ * dies here leaves nothing but its slot.
+ */
+#include "cmd/session.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cmd/command.h"
+#include "dispatch.h"
+#include "shm/channel.h"
+#include "shm/control.h"
+#include "store/access.h"
+
+#define FLUSH_AT (64u << 10)
+
+void session_init(struct session *s, int fd, bool (*flush)(struct session *))
+{
+	memset(s, 0, sizeof *s);
+	buf_init(&s->in);
+	resp_parser_init(&s->parser);
+	reply_init(&s->out);
+	s->fd = fd;
+	s->flush = flush;
+	s->store_mapped = store_attached();
+	s->authenticated = s->store_mapped && !config->password_set;
+
+	s->shown = NULL;
+	client_info_begin();
+	memcpy(my_page->client.cmd, "NULL", sizeof "NULL"); /* as Redis shows a client without a command yet */
+	client_info_end();
+}
+
+void session_deinit(struct session *s)
+{
+	resp_parser_deinit(&s->parser);
+	reply_deinit(&s->out);
+	buf_deinit(&s->in);
+	buf_deinit(&s->name);
+}
+
+void session_publish(struct session *s, const struct command *row)
+{
+	struct client_info *me = &my_page->client;
+	client_info_begin();
+	if (row != NULL && row != s->shown) {
+		memcpy(me->cmd, row->name, (size_t)row->name_len + 1);
+		s->shown = row;
+	}
+	if (s->now != 0)
+		me->last_ms = s->now;
+	me->db = s->db;
+	me->resp = (uint32_t)s->out.proto;
+	me->qbuf = s->in.len;
+	me->qbuf_free = s->in.cap - s->in.len;
+	me->obl = s->out.out.len;
+	me->omem = s->out.out.cap;
+	me->tot_mem = s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
+	client_info_end();
+}
+
+/* The stream has no sense any more: say why, once, and close. */
+static void protocol_error(struct session *s)
+{
+	char addr[CONTROL_ADDR_MAX];
+
+	client_addr_text(&my_page->client.peer, addr);
+	log_verbose("Protocol error (%s) from client: id=%llu addr=%s", s->parser.error,
+		    (unsigned long long)my_page->client.id, addr);
+	reply_errorf(&s->out, "ERR %s", s->parser.error);
+	count_add(COUNTER_ERRORS, 1);
+	s->close_after_flush = true;
+}
+
+/* A browser that was made to speak to us, perhaps with commands in the body of its request. */
+static void security_error(struct session *s)
+{
+	char addr[CONTROL_ADDR_MAX];
+
+	client_addr_text(&my_page->client.peer, addr);
+	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser would send it. "
+		    "Connection from %s aborted.",
+		    addr);
+	s->close_after_flush = true;
+}
+
+static bool flush_if_full(struct session *s)
+{
+	return s->out.out.len < FLUSH_AT || s->flush(s);
+}
+
+bool session_run(struct session *s)
+{
+	struct resp_limits limits = {.proto_max_bulk_len = (int64_t)config->proto_max_bulk_len};
+	const struct command *row = NULL;
+	enum resp_result r;
+
+	s->now_uses = 0;
+	for (;;) {
+		limits.authenticated = s->authenticated;
+		r = resp_parse(&s->parser, &s->in, &limits);
+		if (r != PARSE_COMMAND)
+			break;
+		row = dispatch(s, (int)s->parser.argc, s->parser.argv);
+		if (s->close_after_flush || !flush_if_full(s))
+			return false;
+	}
+	if (r == PARSE_ERROR)
+		protocol_error(s);
+	else if (r == PARSE_SECURITY)
+		security_error(s);
+	else
+		resp_parser_compact(&s->parser, &s->in);
+	session_publish(s, row);
+	return !s->close_after_flush;
+}
+
+/* ---- login ---- */
+
+/* A client that came while a password was needed is the default user once none is. */
+bool session_authenticated(struct session *s)
+{
+	return s->authenticated ||
+	       (!config->password_set && session_auth(s, &(struct arg){"default", 7}, &(struct arg){"", 0}) == NULL);
+}
+
+static const char wrong_pass[] = "WRONGPASS invalid username-password pair or user is disabled.";
+
+const char *session_auth(struct session *s, const struct arg *user, const struct arg *password)
+{
+	static char answer[512];
+	struct buf text;
+	int store = -1;
+
+	if (user->n >= sizeof my_page->client.user || memchr(user->p, 0, user->n) != NULL ||
+	    user->n + password->n + 1 > CHANNEL_TEXT_MAX)
+		return wrong_pass;
+	buf_init(&text);
+	buf_append(&text, user->p, user->n);
+	buf_append_char(&text, 0);
+	buf_append(&text, password->p, password->n);
+	long n = channel_call(REQUEST_AUTH, text.data, text.len, answer, sizeof answer - 1, &store);
+	explicit_bzero(text.data, text.len);
+	buf_deinit(&text);
+	if (n < 0)
+		return "ERR the server is shutting down";
+	answer[n] = 0;
+	if (answer[0] != '+') {
+		io_close(&store);
+		return answer;
+	}
+	if (store >= 0 && store_attached())
+		io_close(&store);
+	else if (store >= 0 && !store_attach(store))
+		return "ERR no memory to attach to the store";
+	s->store_mapped = store_attached();
+	s->authenticated = s->store_mapped;
+	client_info_begin();
+	memcpy(my_page->client.user, user->p, user->n);
+	my_page->client.user[user->n] = 0;
+	client_info_end();
+	return NULL;
+}

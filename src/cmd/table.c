@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of commands, and finding a row by its name.
+ *
+ * Every process uses it; the rows are constant. The hash over the names is filled once, before main(), and so before the first
+ * fork: all processes share its page and no worker spends time on it. Nothing is locked, nothing can be left behind.
+ */
+#include "cmd/command.h"
+
+#include "base/panic.h"
+#include "handlers.h"
+
+/* The bare words of commands.def. */
+enum {
+#define X(id, text) id = COMMAND_##id,
+	COMMAND_FLAGS(X)
+#undef X
+};
+
+enum {
+#define COMMAND(id, ...) ROW_##id,
+#define CONTAINER(id, ...) ROW_##id,
+#define SUBCOMMAND(parent, id, ...) ROW_##parent##_##id,
+#include "commands.def"
+#undef COMMAND
+#undef CONTAINER
+#undef SUBCOMMAND
+	ROWS
+};
+
+#define KEYS(first_, last_, step_, text) .first = (first_), .last = (last_), .step = (step_), .keys = (text)
+#define ROW(text, words, bits) .name = (text), .name_len = sizeof(text) - 1, .arity = (words), .flags = (bits)
+
+static const struct command rows[ROWS] = {
+#define COMMAND(id, text, words, bits, ...)                                                                            \
+	{ROW(text, words, bits), .handler = cmd_##id, .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
+#define CONTAINER(id, text, words, bits, ...) {ROW(text, words, bits), .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
+#define SUBCOMMAND(above, id, text, words, bits, ...)                                                                  \
+	{ROW(text, words, bits), .handler = cmd_##above##_##id, .parent = ROW_##above, __VA_ARGS__},
+#include "commands.def"
+#undef COMMAND
+#undef CONTAINER
+#undef SUBCOMMAND
+};
+
+/* Open addressing, at most a quarter full so that most names are found at the first place; 0: free, else a row's index + 1. */
+#define SLOTS 1024u
+_Static_assert(ROWS * 4 < SLOTS, "the hash is too full: double SLOTS");
+static uint16_t slots[SLOTS];
+static size_t commands;
+
+/* Case is dropped the cheap way, which also maps some other bytes together: only a hash. */
+static inline uint32_t hash_name(const char *name, size_t n)
+{
+	uint64_t head = 0, tail = 0;
+
+	if (n >= 8) {
+		memcpy(&head, name, 8);
+		memcpy(&tail, name + n - 8, 8);
+	} else if (n >= 4) {
+		uint32_t a, b;
+		memcpy(&a, name, 4);
+		memcpy(&b, name + n - 4, 4);
+		head = (uint64_t)a << 32 | b;
+	} else if (n > 0) {
+		head = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[n / 2] << 8 | (unsigned char)name[n - 1];
+	}
+	head |= UINT64_C(0x2020202020202020);
+	tail |= UINT64_C(0x2020202020202020);
+	uint64_t h = (head ^ (tail * UINT64_C(0x9e3779b97f4a7c15)) ^ n) * UINT64_C(0xff51afd7ed558ccd);
+	return (uint32_t)(h >> 40) & (SLOTS - 1);
+}
+
+__attribute__((constructor)) static void fill_slots(void)
+{
+	for (uint16_t i = 0; i < ROWS; i++) {
+		if (command_is_sub(&rows[i]))
+			continue;
+		commands++;
+		uint32_t at = hash_name(rows[i].name, rows[i].name_len);
+		while (slots[at] != 0)
+			at = (at + 1) % SLOTS;
+		slots[at] = (uint16_t)(i + 1);
+	}
+}
+
+/* Whether n bytes are the lower-case word, letters without case. Both are n long. */
+static inline bool same_word(const char *p, const char *word, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_lower((unsigned char)p[i]) != (unsigned char)word[i])
+			return false;
+	return true;
+}
+
+const struct command *command_find(const char *name, size_t n)
+{
+	for (uint32_t at = hash_name(name, n); slots[at] != 0; at = (at + 1) % SLOTS) {
+		const struct command *row = &rows[slots[at] - 1];
+		if (row->name_len == n && same_word(name, row->name, n))
+			return row;
+	}
+	return NULL;
+}
+
+const struct command *command_find_sub(const struct command *container, const char *name, size_t n)
+{
+	size_t skip = (size_t)container->name_len + 1; /* "config|" */
+
+	for (const struct command *sub = command_first_sub(container); sub != NULL; sub = command_next_sub(sub))
+		if (sub->name_len == skip + n && same_word(name, sub->name + skip, n))
+			return sub;
+	return NULL;
+}
+
+const struct command *command_find_full(const char *name, size_t n)
+{
+	const char *bar = memchr(name, '|', n);
+
+	if (bar == NULL)
+		return command_find(name, n);
+	const struct command *container = command_find(name, (size_t)(bar - name));
+	return container == NULL ? NULL : command_find_sub(container, bar + 1, n - (size_t)(bar - name) - 1);
+}
+
+const struct command *command_next(const struct command *row)
+{
+	row = row == NULL ? rows : row + 1;
+	return row < rows + ROWS ? row : NULL;
+}
+
+const struct command *command_first_sub(const struct command *row)
+{
+	return command_is_sub(row) ? NULL : command_next_sub(row);
+}
+
+const struct command *command_next_sub(const struct command *sub)
+{
+	const struct command *next = command_next(sub);
+	return next != NULL && command_is_sub(next) ? next : NULL;
+}
+
+uint32_t command_categories(const struct command *row)
+{
+	uint32_t acl = row->acl;
+
+	/* A script may do either, whatever its row says. */
+	if (!(acl & ACL_SCRIPTING)) {
+		if (row->flags & COMMAND_WRITE)
+			acl |= ACL_WRITE;
+		if (row->flags & COMMAND_READONLY)
+			acl |= ACL_READ;
+	}
+	if (row->flags & COMMAND_ADMIN)
+		acl |= ACL_ADMIN | ACL_DANGEROUS;
+	if (row->flags & COMMAND_PUBSUB)
+		acl |= ACL_PUBSUB;
+	if (row->flags & COMMAND_BLOCKING)
+		acl |= ACL_BLOCKING;
+	return acl | (row->flags & COMMAND_FAST ? ACL_FAST : ACL_SLOW);
+}
+
+size_t command_count(void)
+{
+	return commands;
+}
+
+bool command_key_range(const struct command *row, int argc, int *first, int *last, int *step)
+{
+	*first = row->first;
+	*last = row->last < 0 ? argc + row->last : row->last;
+	*step = row->step;
+	if (row->first == 0)
+		return false;
+	if (*last >= argc)
+		*last = argc - 1;
+	return *first <= *last;
+}

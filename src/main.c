@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bulkhead-server: arguments, configuration, supervisor. */
+#include "base/config.h"
+#include "proc/process.h"
+#include "proc/title.h"
+
+int main(int argc, char **argv)
+{
+	config_load(argc, argv);
+	title_init(argc, argv);
+	supervisor_main(NULL);
+	return 1;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Helper processes (proc/helpers.h): restart with back-off, and medics.
+ *
+ * The supervisor alone, in memory that no child inherits. A helper that ends is started again at once; if it does not last a
+ * second, after 10 ms, then 100 ms, then a second. One medic works at a time, on all slots that were SICK when it started; they become free
+ * when it has ended well, and only then. A medic that dies is itself a patient of the next one.
+ */
+#include "proc/helpers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "proc/process.h"
+
+enum restart { RESTART_NEVER, RESTART_ALWAYS, RESTART_UNCLEAN };
+
+#define DEATHS_NOTED 5
+#define DEATHS_WITHIN_MS 10000
+#define LASTED_MS 1000
+
+static const enum restart policy[] = {
+#define PROCESS(id, name, title, main_fn, maps_store, restart) restart,
+#include "shm/processes.def"
+#undef PROCESS
+};
+static const int64_t back_off_ms[] = {0, 10, 100, 1000};
+#define BACK_OFFS (sizeof back_off_ms / sizeof back_off_ms[0])
+
+static struct helpers {
+	bool stopped;
+	struct {
+		uint32_t slot;       /* of the one that runs, or 0 */
+		int64_t started_at, start_at;
+		uint32_t failures;   /* in a row */
+		int64_t deaths[DEATHS_NOTED];
+		uint32_t ndeaths;
+	} kind[PROC_KINDS];
+	uint32_t waiting, treated; /* patients, and how many of them (the first ones) the medic that runs has */
+	uint32_t patient[];
+} *h;
+
+static struct helpers *state(void)
+{
+	if (!h) {
+		size_t n = sizeof *h + control->slots * sizeof h->patient[0];
+		h = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (h == MAP_FAILED)
+			fatal("Out of memory");
+		madvise(h, n, MADV_DONTFORK);
+	}
+	return h;
+}
+
+static bool due(enum process_kind k)
+{
+	if (h->kind[k].slot)
+		return false;
+	if (k == PROC_MEDIC)
+		return h->waiting > 0;
+	return policy[k] == RESTART_ALWAYS && !h->stopped;
+}
+
+static void start(enum process_kind k, int64_t now)
+{
+	struct launch wish = {.kind = k, .store_open = true};
+	if (k == PROC_MEDIC) {
+		wish.npatients = h->waiting < MEDIC_PATIENTS ? h->waiting : MEDIC_PATIENTS;
+		memcpy(wish.patients, h->patient, wish.npatients * sizeof h->patient[0]);
+	}
+	h->kind[k].slot = launch(&wish);
+	h->kind[k].started_at = now;
+	if (h->kind[k].slot) {
+		h->treated = k == PROC_MEDIC ? wish.npatients : h->treated;
+		return;
+	}
+	log_warning("Cannot start the %s: %s", process_name(k), strerror(errno));
+	h->kind[k].start_at = now + 100;
+}
+
+void helpers_tick(int64_t now)
+{
+	state();
+	for (int k = 0; k < PROC_KINDS; k++)
+		if (due(k) && now >= h->kind[k].start_at)
+			start(k, now);
+}
+
+static void note_death(enum process_kind k, int64_t now)
+{
+	int64_t *oldest = &h->kind[k].deaths[h->kind[k].ndeaths++ % DEATHS_NOTED];
+	if (*oldest && now - *oldest < DEATHS_WITHIN_MS)
+		log_warning("The %s died %d times within %lld ms", process_name(k), DEATHS_NOTED + 1,
+			    (long long)(now - *oldest));
+	*oldest = now;
+}
+
+void helpers_ended(uint32_t slot, enum process_kind k, bool clean)
+{
+	state();
+	if (h->kind[k].slot != slot)
+		return;
+	int64_t now = clock_mono_ms();
+	h->kind[k].slot = 0;
+	if (k == PROC_MEDIC && clean) {
+		for (uint32_t i = 0; i < h->treated; i++)
+			table_release(h->patient[i]);
+		h->waiting -= h->treated;
+		memmove(h->patient, h->patient + h->treated, h->waiting * sizeof h->patient[0]);
+	}
+	if (k == PROC_MEDIC)
+		h->treated = 0;
+	bool as_meant = clean && policy[k] != RESTART_ALWAYS;
+	if (as_meant || now - h->kind[k].started_at >= LASTED_MS)
+		h->kind[k].failures = 0;
+	if (!clean)
+		note_death(k, now);
+	uint32_t f = h->kind[k].failures < BACK_OFFS ? h->kind[k].failures : BACK_OFFS - 1;
+	h->kind[k].start_at = now + back_off_ms[f];
+	h->kind[k].failures += !as_meant;
+}
+
+void helpers_heal(uint32_t slot)
+{
+	state();
+	h->patient[h->waiting++] = slot;
+}
+
+void helpers_stop(void)
+{
+	state()->stopped = true;
+}
+
+int64_t helpers_deadline(void)
+{
+	int64_t at = INT64_MAX;
+	state();
+	for (int k = 0; k < PROC_KINDS; k++)
+		if (due(k) && h->kind[k].start_at < at)
+			at = h->kind[k].start_at;
+	return at;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Requests of other processes (proc/requests.h, shm/channel.h).
+ *
+ * The supervisor alone. Nothing in a request is believed: the pid is the kernel's word, the slot must be that pid's in
+ * the private table, and what needs a password needs a process that the table says has given it. Requests lie in memory
+ * that children do not inherit. Answers never wait: who does not listen goes without.
+ */
+#include "proc/requests.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "proc/listen.h"
+#include "proc/process.h"
+#include "proc/shutdown.h"
+#include "proc/spares.h"
+#include "shm/channel.h"
+#include "shm/control.h"
+
+#define BATCH 32
+#define PAIRS_MAX 128
+
+static void answer(struct channel_request *r, const char *text)
+{
+	channel_answer(r, text, strlen(text), -1);
+}
+
+/* Splits the text, each piece ended by a NUL (the last one may lack it). Returns how many, at most `cap`. */
+static size_t split(const struct channel_request *r, struct arg *out, size_t cap)
+{
+	size_t n = 0;
+	for (size_t at = 0; at < r->n && n < cap;) {
+		size_t len = strlen(r->text + at);
+		out[n++] = (struct arg){r->text + at, len};
+		at += len + 1;
+	}
+	return n;
+}
+
+/* ---- AUTH ---- */
+
+static void serve_auth(struct channel_request *r, struct process *p)
+{
+	const char *user = r->text, *end = r->text + r->n;
+	const char *nul = memchr(user, 0, r->n);
+	const char *password = nul ? nul + 1 : end;
+	/* Both are always compared, so that the time tells nothing. */
+	bool right = config_password_is(password, (size_t)(end - password));
+	bool known = str_eq(user, (size_t)((nul ? nul : end) - user), "default") || !config->password_set;
+	if (config->password_set && (!right || !known)) {
+		answer(r, "WRONGPASS invalid username-password pair or user is disabled.");
+		return;
+	}
+	p->trusted = p->may_attach = true;
+	channel_answer(r, "+OK", 3, launch_store_fd());
+}
+
+/* ---- CONFIG ---- */
+
+static void wake_worker(uint32_t slot, struct process *p)
+{
+	(void)slot;
+	if (p->kind == PROC_WORKER)
+		kill(p->pid, SIGURG);
+}
+
+/* What a change asks for beyond the value itself. All refusals come before the first deed. */
+static const char *apply(const struct config *before, struct config *after)
+{
+	static char why[128];
+	uint32_t most = control->slots - SLOTS_RESERVED;
+	if (after->maxclients > (int64_t)most) {
+		snprintf(why, sizeof why, "The operating system is not able to handle the specified number of clients, try with %u", most);
+		return why;
+	}
+	if (strcmp(before->dir, after->dir) != 0) {
+		if (chdir(after->dir))
+			return strerror(errno);
+		if (!getcwd(after->dir, sizeof after->dir))
+			return strerror(errno);
+	}
+	if (before->loglevel != after->loglevel)
+		log_set_level((enum log_level)after->loglevel);
+	if (before->tcp_keepalive != after->tcp_keepalive)
+		listen_keepalive(after->tcp_keepalive);
+	return NULL;
+}
+
+static void serve_config_set(struct channel_request *r)
+{
+	struct arg pairs[PAIRS_MAX];
+	char err[512];
+	size_t n = split(r, pairs, PAIRS_MAX);
+	if (n == 0 || n % 2) {
+		answer(r, "ERR wrong number of arguments for 'config|set' command");
+		return;
+	}
+	bool locked = config->password_set;
+	int64_t timeout = config->timeout;
+	if (!config_set(pairs, n, apply, err, sizeof err)) {
+		answer(r, err);
+		return;
+	}
+	/* Spare workers that have the store, or lack it, are replaced; those that get a client first see to it themselves. */
+	if (locked != config->password_set)
+		spares_renew();
+	if (timeout != config->timeout)
+		table_each(wake_worker);
+	answer(r, "+OK");
+}
+
+static void serve_secret(struct channel_request *r)
+{
+	static char *text;
+	size_t n;
+	const char *password = config_password(&n);
+	if (!text)
+		text = config_secret_memory(1024);
+	text[0] = '+';
+	memcpy(text + 1, password, n);
+	channel_answer(r, text, n + 1, -1);
+}
+
+static void serve_resetstat(struct channel_request *r)
+{
+	/* The pages are their owners': what they show so far is taken off the sum instead. */
+	for (int c = 0; c < COUNTERS; c++) {
+		if (c == COUNTER_WRITE_COMMANDS)
+			continue;
+		uint64_t total = count_total((enum counter)c);
+		atomic_fetch_sub_explicit(&control->ended[c], total, memory_order_relaxed);
+	}
+	answer(r, "+OK");
+}
+
+/* ---- SHUTDOWN ---- */
+
+static void serve_shutdown(struct channel_request *r)
+{
+	struct arg words[8];
+	size_t n = split(r, words, 8);
+	bool save = false, nosave = false, now = false, force = false, abort_it = false;
+	for (size_t i = 0; i < n; i++) {
+		if (arg_ieq(&words[i], "nosave"))
+			nosave = true;
+		else if (arg_ieq(&words[i], "save"))
+			save = true;
+		else if (arg_ieq(&words[i], "now"))
+			now = true;
+		else if (arg_ieq(&words[i], "force"))
+			force = true;
+		else if (arg_ieq(&words[i], "abort"))
+			abort_it = true;
+		else
+			n = 9;
+	}
+	if (n > 8 || (save && nosave) || (abort_it && (save || nosave || now || force))) {
+		answer(r, "ERR syntax error");
+		return;
+	}
+	if (abort_it) {
+		answer(r, "ERR No shutdown in progress.");
+		return;
+	}
+	log_warning("User requested shutdown...");
+	if (save && !force) {
+		log_warning("SHUTDOWN SAVE asks for data on disk, which this version does not keep; not shutting down");
+		answer(r, "ERR Errors trying to SHUTDOWN. Check logs.");
+		return;
+	}
+	shutdown_begin();
+	/* No answer: the caller sees the other end go. */
+	close(r->reply_fd);
+}
+
+static void serve(struct channel_request *r)
+{
+	struct process *p = table_at(r->slot < control->slots ? r->slot : 0);
+	if (r->slot == 0 || p->state != PROCESS_RUNNING || p->pid != r->pid) {
+		answer(r, "ERR unknown process");
+		return;
+	}
+	if (r->what != REQUEST_AUTH && !p->trusted) {
+		answer(r, "NOAUTH Authentication required.");
+		return;
+	}
+	switch (r->what) {
+	case REQUEST_AUTH:
+		serve_auth(r, p);
+		return;
+	case REQUEST_CONFIG_SET:
+		serve_config_set(r);
+		return;
+	case REQUEST_CONFIG_GET_SECRET:
+		serve_secret(r);
+		return;
+	case REQUEST_CONFIG_RESETSTAT:
+		serve_resetstat(r);
+		return;
+	case REQUEST_SHUTDOWN:
+		serve_shutdown(r);
+		return;
+	}
+	answer(r, "ERR unknown request");
+}
+
+void requests_serve(void)
+{
+	struct channel_request r;
+	for (int i = 0; i < BATCH && channel_take(&r); i++)
+		serve(&r);
+}

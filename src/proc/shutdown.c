@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The orderly end (proc/shutdown.h).
+ *
+ * The supervisor alone. First the workers: each finishes the command it is in, sends what it has to say and ends. Then the helpers. Medics
+ * go on being sent until then, so that nobody waits for the lock of a dead process. What has not ended after
+ * shutdown-timeout is killed. The store goes last, when nobody has it mapped.
+ */
+#include "proc/shutdown.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "proc/helpers.h"
+#include "proc/listen.h"
+#include "proc/process.h"
+#include "proc/spares.h"
+#include "proc/start.h"
+
+static bool begun, helpers_told, killed;
+static int64_t kill_at;
+
+static void end_worker(uint32_t slot, struct process *p)
+{
+	(void)slot;
+	if (p->kind == PROC_WORKER)
+		kill(p->pid, SIGTERM);
+}
+
+static void end_helper(uint32_t slot, struct process *p)
+{
+	(void)slot;
+	if (p->kind != PROC_WORKER)
+		kill(p->pid, SIGTERM);
+}
+
+static void end_at_once(uint32_t slot, struct process *p)
+{
+	(void)slot;
+	kill(p->pid, SIGKILL);
+}
+
+void shutdown_begin(void)
+{
+	if (begun)
+		return;
+	begun = true;
+	kill_at = clock_mono_ms() + config->shutdown_timeout * 1000;
+	atomic_store(&control->shutting_down, 1);
+	spares_stop();
+	helpers_stop();
+	listen_close();
+	table_each(end_worker);
+}
+
+static bool any_helper(void)
+{
+	for (int k = 0; k < PROC_KINDS; k++)
+		if (k != PROC_WORKER && table_count((enum process_kind)k))
+			return true;
+	return false;
+}
+
+bool shutdown_tick(int64_t now)
+{
+	if (!begun)
+		return false;
+	if (now >= kill_at && !killed) {
+		log_warning("%u processes did not end within shutdown-timeout and are killed",
+			    table_count(PROC_WORKER) + (any_helper() ? 1 : 0));
+		table_each(end_at_once);
+		killed = true;
+	}
+	if (table_count(PROC_WORKER))
+		return false;
+	if (!helpers_told) {
+		table_each(end_helper);
+		helpers_told = true;
+	}
+	return !any_helper();
+}
+
+int64_t shutdown_deadline(void)
+{
+	return begun && !killed ? kill_at : INT64_MAX;
+}
+
+void shutdown_finish(int status)
+{
+	instance_remove_pid();
+	instance_remove_store();
+	log_warning("Bulkhead is now ready to exit, bye bye...");
+	exit(status);
+}
+
+void shutdown_force(void)
+{
+	log_warning("You insist... exiting now.");
+	table_each(end_at_once);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	listen_close();
+	instance_remove_pid();
+	instance_remove_store();
+	exit(1);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The supervisor: starts everything, is the parent of everything, and ends everything.
+ *
+ * It keeps its hands off the store, which it makes but never maps: whatever a client does to shared memory, this process goes
+ * on, reaps the damaged ones and has a medic clean up. It holds the secrets, carries out what other processes may not
+ * do, and sleeps in epoll otherwise. Single-threaded; takes no locks. Its death ends all children (PR_SET_PDEATHSIG); the
+ * store's object stays.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/version.h"
+#include "base/descriptors.h"
+#include "proc/helpers.h"
+#include "proc/listen.h"
+#include "proc/process.h"
+#include "proc/reap.h"
+#include "proc/requests.h"
+#include "proc/shutdown.h"
+#include "proc/signals.h"
+#include "proc/spares.h"
+#include "proc/start.h"
+#include "proc/title.h"
+#include "shm/channel.h"
+
+static int epoll = -1, signal_fd = -1;
+
+static void open_log(void)
+{
+	log_set_role('M');
+	if (!log_open(config->logfile, (enum log_level)config->loglevel)) {
+		log_warning("Can't open the log file: %s", strerror(errno));
+		exit(1);
+	}
+	if (config->syslog_enabled) {
+		static const int facilities[] = {LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4,
+						 LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7, LOG_USER};
+		log_open_syslog(config->syslog_ident, facilities[config->syslog_facility]);
+	}
+}
+
+static void log_start(void)
+{
+	log_warning("oO0OoO0OoO0Oo Bulkhead is starting oO0OoO0OoO0Oo");
+	log_warning("Bulkhead version=%s, redis=%s, bits=%d, pid=%d, just started", BULKHEAD_VERSION,
+		    REDIS_COMPAT_VERSION, (int)sizeof(long) * 8, (int)getpid());
+	if (config->chosen)
+		log_warning("Configuration loaded");
+	else
+		log_warning("Warning: no config file specified, using the default config. In order to specify a config file "
+			    "use bulkhead-server /path/to/bulkhead.conf");
+}
+
+static const char *accept_change(const struct config *before, struct config *after)
+{
+	(void)before;
+	(void)after;
+	return NULL;
+}
+
+/* What the machine does not allow is taken back before anybody relies on it. Returns the number of slots. */
+static uint32_t fit_limits(void)
+{
+	char text[24], err[256];
+	int64_t maxclients = config->maxclients;
+	uint32_t slots = limits_check(&maxclients);
+	if (maxclients != config->maxclients) {
+		int n = snprintf(text, sizeof text, "%" PRId64, maxclients);
+		struct arg pair[2] = {{"maxclients", strlen("maxclients")}, {text, (size_t)n}};
+		config_set(pair, 2, accept_change, err, sizeof err);
+	}
+	return slots;
+}
+
+static void watch(int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev))
+		fatal("epoll_ctl: %s", strerror(errno));
+}
+
+/* A woken worker does not push aside the one that woke it: a reply is finished before its client is served again. */
+static void set_scheduling(void)
+{
+	struct sched_param none = {0};
+	sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+static void start(void)
+{
+	uint32_t slots = fit_limits();
+	/* Freed memory goes back to the kernel, and the threshold for that does not grow with what a client once sent. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
+	control_create(slots);
+	table_create();
+	channel_create();
+	if (!listen_open())
+		exit(1);
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll < 0)
+		fatal("epoll_create1: %s", strerror(errno));
+	epoll = descriptor_move(epoll, FD_PRIVATE);
+	launch_store(instance_create_store(slots));
+	signal_fd = signals_init();
+	watch(signal_fd, EPOLLIN);
+	watch(channel_request_fd(), EPOLLIN);
+	watch(channel_notice_fd(), EPOLLIN | EPOLLET);
+	spares_init(epoll);
+	instance_write_pid();
+	set_scheduling();
+	title_set("supervisor");
+	log_notice("Running mode=standalone, port=%d, PID: %d", (int)config->port, (int)getpid());
+	log_warning("Server initialized");
+}
+
+static void log_ready(void)
+{
+	log_notice("Ready to accept connections");
+	if (*config->unixsocket)
+		log_notice("The server is now ready to accept connections at %s", config->unixsocket);
+}
+
+static void take_signal(const struct signalfd_siginfo *s)
+{
+	static bool asked;
+	switch (s->ssi_signo) {
+	case SIGCHLD:
+		return; /* reaping happens in every round */
+	case SIGHUP:
+		if (!log_reopen())
+			log_warning("Can't open the log file again: %s", strerror(errno));
+		return;
+	case SIGINT:
+		if (asked)
+			shutdown_force();
+		log_warning("Received SIGINT scheduling shutdown...");
+		break;
+	default:
+		if (!asked)
+			log_warning("Received SIGTERM scheduling shutdown...");
+		break;
+	}
+	if (!asked)
+		log_warning("User requested shutdown...");
+	asked = true;
+	shutdown_begin();
+}
+
+static void take_signals(void)
+{
+	struct signalfd_siginfo s[4];
+	ssize_t n = read(signal_fd, s, sizeof s);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof s[0]; i++)
+		take_signal(&s[i]);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int wait_ms(int64_t now)
+{
+	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
+	if (at == INT64_MAX)
+		return -1;
+	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
+}
+
+static void take_event(int fd)
+{
+	if (fd == signal_fd)
+		take_signals();
+	else if (fd == channel_request_fd())
+		requests_serve();
+	else if (fd != channel_notice_fd())
+		spares_refuse(fd);
+}
+
+void supervisor_main(const struct launch *l)
+{
+	(void)l;
+	instance_daemonize();
+	open_log();
+	log_start();
+	start();
+	log_ready();
+	for (;;) {
+		int64_t now = clock_mono_ms();
+		reap_all();
+		helpers_tick(now);
+		bool more = spares_refill(now);
+		if (shutdown_tick(now))
+			shutdown_finish(0);
+		struct epoll_event ev[16];
+		int n = epoll_wait(epoll, ev, 16, more ? 0 : wait_ms(now));
+		for (int i = 0; i < n; i++)
+			take_event(ev[i].data.fd);
+	}
+}

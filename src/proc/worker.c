@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A worker: waits as a spare one, takes one connection, serves it, ends.
+ *
+ * What a client costs is decided here: no event loop, one recv and one send per round, everything that can be inherited
+ * from the supervisor or from the listening socket is. Owns its connection and its slot; takes no locks outside commands, writes
+ * to its socket outside commands. Death at any point: the supervisor reaps it, a medic sees to the store, the
+ * client sees its connection close.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stop.h"
+#include "cmd/session.h"
+#include "base/descriptors.h"
+#include "proc/listen.h"
+#include "proc/patience.h"
+#include "proc/process.h"
+#include "proc/signals.h"
+#include "proc/title.h"
+#include "shm/channel.h"
+#include "store/access.h"
+
+#define ROOM 16384u        /* received at once */
+#define KEEP 65536u        /* buffers larger than this are given back when the client rests */
+#define REST_MS 1000
+
+static struct session session;
+static struct buf ahead; /* what came while replies could not be sent */
+static bool ended;       /* the client will send no more */
+
+/* ---- being spare ---- */
+
+/* A client's connection, or -1: this worker is to end. */
+static int wait_for_client(struct sockaddr_storage *peer, socklen_t *n)
+{
+	for (;;) {
+		struct epoll_event ev;
+		int ready = epoll_pwait(listen_epoll(), &ev, 1, -1, signals_waiting());
+		if (ready == 1) {
+			*n = sizeof *peer;
+			int fd = accept4(ev.data.fd, (struct sockaddr *)peer, n, SOCK_CLOEXEC);
+			int why = errno;
+			listen_accepted(ev.data.fd);
+			if (fd >= 0)
+				return fd;
+			if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM)
+				poll(NULL, 0, 100);
+		}
+		if (stop_requested() || atomic_load_explicit(&my_page->retire, memory_order_acquire))
+			return -1;
+	}
+}
+
+static void keep_address(const struct sockaddr_storage *a, struct client_addr *out)
+{
+	out->family = a->ss_family;
+	if (a->ss_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+		out->port = ntohs(v4->sin_port);
+		memcpy(out->ip, &v4->sin_addr, 4);
+	} else if (a->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+		out->port = ntohs(v6->sin6_port);
+		memcpy(out->ip, &v6->sin6_addr, 16);
+	}
+}
+
+/* The client's line in CLIENT LIST begins. */
+static void introduce(int fd, const struct sockaddr_storage *peer)
+{
+	struct sockaddr_storage local;
+	socklen_t n = sizeof local;
+	struct client_info *c = &my_page->client;
+	local.ss_family = peer->ss_family;
+	if (peer->ss_family != AF_UNIX)
+		getsockname(fd, (struct sockaddr *)&local, &n);
+	client_info_begin();
+	c->id = atomic_fetch_add_explicit(&control_commons->next_client_id, 1, memory_order_relaxed) + 1;
+	c->created_ms = c->last_ms = clock_wall_ms();
+	c->resp = 2;
+	c->fd = fd;
+	c->flags = peer->ss_family == AF_UNIX ? CLIENT_FLAG_UNIX : 0;
+	keep_address(peer, &c->peer);
+	keep_address(&local, &c->local);
+	memcpy(c->user, "default", sizeof "default");
+	client_info_end();
+	count_add(COUNTER_CONNECTIONS, 1);
+}
+
+static void show_title(void)
+{
+	char text[CONTROL_ADDR_MAX + 64] = "worker ", *w = text + 7;
+	w += client_addr_text(&my_page->client.peer, w);
+	strcpy(w, config->password_set ? " user=(none)" : " user=default store=main");
+	title_set(text);
+}
+
+/* ---- may this client be served? ---- */
+
+static bool is_loopback(const struct client_addr *a)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+	if (a->family == AF_INET)
+		return a->ip[0] == 127;
+	return a->family != AF_INET6 || memcmp(a->ip, v6, sizeof v6) == 0;
+}
+
+static void refuse(int fd, const char *text)
+{
+	send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	count_add(COUNTER_REJECTED, 1);
+}
+
+static const char denied[] =
+	"-DENIED Bulkhead is running in protected mode because protected mode is enabled and no password is set for the "
+	"default user. In this mode connections are only accepted from the loopback interface. If you want to connect from "
+	"external computers to Bulkhead you may adopt one of the following solutions: 1) Just disable protected mode sending the "
+	"command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Bulkhead from the same host the "
+	"server is running, however MAKE SURE Bulkhead is not publicly accessible from internet if you do so. 2) Alternatively you "
+	"can just disable the protected mode by editing the configuration file, and setting the protected mode option to 'no', "
+	"and then restarting the server. 3) If you started the server manually just for testing, restart it with the "
+	"'--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one "
+	"of the above things in order for the server to start accepting connections from the outside.\r\n";
+
+static bool admitted(int fd)
+{
+	if (atomic_load_explicit(&my_page->retire, memory_order_acquire) == RETIRE_REFUSE) {
+		refuse(fd, "-ERR max number of clients reached\r\n");
+		return false;
+	}
+	if (config->protected_mode && !config->password_set && !is_loopback(&my_page->client.peer)) {
+		refuse(fd, denied);
+		return false;
+	}
+	return true;
+}
+
+/* The password that was set when this worker was forked is set no more: the store is to be had for the asking. */
+static bool fetch_store(void)
+{
+	static const char user[] = "default";
+	char answer[128];
+	int fd;
+	long n = channel_call(REQUEST_AUTH, user, sizeof user, answer, sizeof answer, &fd);
+	return n > 0 && answer[0] == '+' && fd >= 0 && store_attach(fd);
+}
+
+/* ---- sending ---- */
+
+/* Takes what the client sends while it does not read: it may be waiting for us to do so before it reads. */
+static bool take_ahead(struct session *s)
+{
+	if (ahead.len > config->client_query_buffer_limit) {
+		log_warning("Closing client that reached max query buffer length: id=%llu",
+			    (unsigned long long)my_page->client.id);
+		return false;
+	}
+	ssize_t n = recv(s->fd, buf_reserve(&ahead, KEEP), KEEP, MSG_DONTWAIT);
+	if (n > 0)
+		ahead.len += (size_t)n;
+	else if (n == 0)
+		ended = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		return false;
+	return true;
+}
+
+static bool wait_until_writable(struct session *s)
+{
+	for (;;) {
+		struct pollfd p = {.fd = s->fd, .events = (short)(ended ? POLLOUT : POLLOUT | POLLIN)};
+		int n = poll(&p, 1, -1);
+		if (n < 0 && (errno != EINTR || stop_requested()))
+			return false;
+		if (n <= 0)
+			continue;
+		if (p.revents & POLLERR)
+			return false;
+		if (!ended && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
+			return false;
+		if (p.revents & POLLOUT)
+			return true;
+		if (ended && (p.revents & POLLHUP))
+			return false;
+	}
+}
+
+static bool flush(struct session *s)
+{
+	struct buf *out = &s->out.out;
+	for (size_t at = 0; at < out->len;) {
+		ssize_t n = send(s->fd, out->data + at, out->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0)
+			at += (size_t)n;
+		else if (errno == EAGAIN ? !wait_until_writable(s) : errno != EINTR)
+			return false;
+	}
+	if (out->len) {
+		count_add(COUNTER_NET_OUT, out->len);
+		count_add(COUNTER_WRITES, 1);
+	}
+	buf_clear(out);
+	return true;
+}
+
+/* ---- receiving ---- */
+
+static int64_t timeout_set; /* seconds, as the socket has it */
+static uint64_t config_seen;
+
+/* What CONFIG SET has changed for a connection that is there already. */
+static void follow_config(int fd)
+{
+	uint64_t now = atomic_load_explicit(&config->generation, memory_order_acquire);
+	if (now == config_seen)
+		return;
+	config_seen = now;
+	log_set_level((enum log_level)config->loglevel);
+	if (config->timeout != timeout_set) {
+		struct timeval t = {.tv_sec = config->timeout};
+		timeout_set = config->timeout;
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+	}
+}
+
+/* A client that rests holds little memory. */
+static void rest(struct session *s)
+{
+	if (s->in.cap <= KEEP && s->out.out.cap <= KEEP && ahead.cap == 0)
+		return;
+	struct pollfd p = {.fd = s->fd, .events = POLLIN};
+	if (poll(&p, 1, REST_MS) != 0)
+		return;
+	buf_trim(&s->in, ROOM);
+	buf_trim(&s->out.out, ROOM);
+	buf_trim(&ahead, 0);
+	if (s->in.len == 0)
+		resp_parser_trim(&s->parser);
+}
+
+static bool receive(struct session *s)
+{
+	if (ahead.len) {
+		buf_append(&s->in, ahead.data, ahead.len);
+		buf_clear(&ahead);
+		return true;
+	}
+	if (ended || stop_requested())
+		return false;
+	if (s->in.len > config->client_query_buffer_limit) {
+		log_warning("Closing client that reached max query buffer length: id=%llu",
+			    (unsigned long long)my_page->client.id);
+		return false;
+	}
+	size_t room = s->parser.wanted > ROOM ? s->parser.wanted : ROOM;
+	for (;;) {
+		follow_config(s->fd);
+		rest(s);
+		ssize_t n = patient_recv(s->fd, buf_reserve(&s->in, room), room);
+		if (n > 0) {
+			s->in.len += (size_t)n;
+			count_add(COUNTER_NET_IN, (uint64_t)n);
+			count_add(COUNTER_READS, 1);
+			return true;
+		}
+		if (n < 0 && errno == EINTR && !stop_requested())
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			log_verbose("Closing idle client");
+		else if (n < 0 && errno != EINTR)
+			log_verbose("Reading from client: %s", strerror(errno));
+		return false;
+	}
+}
+
+static void serve(struct session *s)
+{
+	while (receive(s)) {
+		bool goes_on = session_run(s);
+		if (!flush(s) || !goes_on)
+			return;
+	}
+}
+
+void worker_main(const struct launch *l)
+{
+	struct sockaddr_storage peer;
+	socklen_t n;
+	int store = launch_store_fd();
+	title_set("spare worker");
+	if (!l->store_open)
+		close(store);
+	else if (!store_attach(store))
+		_exit(2);
+	int fd = wait_for_client(&peer, &n);
+	if (fd < 0)
+		return;
+	atomic_store_explicit(&my_page->busy, 1, memory_order_release);
+	channel_notify();
+	descriptors_drop_listening();
+	introduce(fd, &peer);
+	if (!admitted(fd))
+		return;
+	if (!config->password_set && !store_attached() && !fetch_store())
+		return;
+	show_title();
+	signals_serve(fd);
+	config_seen = UINT64_MAX;
+	session_init(&session, fd, flush);
+	serve(&session);
+}

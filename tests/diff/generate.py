@@ -1,0 +1,600 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Random commands, one generator for each command name.
+
+To add a command, write a function below with @command("NAME"): it gets a Generator and returns the arguments. Weight is how
+often it is drawn; compare (of compare.py) says how the two replies are compared where that is not "exactly". Commands that the server
+under test does not have are not drawn.
+
+Two servers never run at the same instant. So a due time is either far away, or so near that the driver can wait for it (Generator.pause),
+or long past; and random due times differ by chance, so that GT and LT have one answer.
+"""
+import random
+
+import compare
+
+COMMANDS = {}
+
+
+class Command:
+    def __init__(self, name, function, weight, how, mutable):
+        self.name, self.function, self.weight, self.how, self.mutable = name, function, weight, how, mutable
+
+
+def command(name, weight=10, how=compare.exact, mutable=True):
+    def register(function):
+        COMMANDS[name] = Command(name, function, weight, how, mutable)
+        return function
+    return register
+
+
+class Step:
+    """One command of a batch: its words, how to compare the replies, how long to wait afterwards."""
+    __slots__ = ("name", "words", "how", "pause", "inline")
+
+    def __init__(self, name, words, how, pause, inline):
+        self.name, self.words, self.how, self.pause, self.inline = name, words, how, pause, inline
+
+
+KEYS = [b"a", b"b", b"c", b"d", b"e", b"key:1", b"key:2", b"key:3", b"hello", b"hallo", b"hxllo", b"{tag}1", b"{tag}2",
+        b"", b" ", b"with space", b"quote\"d", b"new\r\nline", b"\x00", b"\x00\xff\xfe", b"k" * 100, b"long" * 300]
+INTEGERS = [b"0", b"1", b"-1", b"2", b"10", b"100", b"12345", b"-7", b"9223372036854775807", b"-9223372036854775808",
+            b"9223372036854775806", b"4611686018427387904", b"2147483647", b"4294967296"]
+NOT_INTEGERS = [b"", b"abc", b"1.5", b"12a", b" 1", b"1 ", b"+5", b"0x10", b"007", b"-0", b"--1", b"-", b"9223372036854775808",
+                b"-9223372036854775809", b"1e3", b"99999999999999999999999", b"1\x00", b"nan", b"(1", b"\xff"]
+FLOATS = [b"1.5", b"-0.1", b"0", b"1e5", b"3.0e3", b"200", b"-1.25e-3", b"0.1", b"1e18", b"123456789.123456789", b"5e-10", b".5",
+          b"5.", b"+1.5", b"0x1p3", b"1e17", b"-0.0", b"3.14159265358979323846"]
+NOT_FLOATS = [b"", b"abc", b"nan", b"-nan", b"inf", b"-inf", b"+inf", b"infinity", b" 1", b"1 ", b"1e", b"1,5", b"1.5.5", b"1e400",
+              b"1e5000", b"\x00", b"1\x00", b"1" * 300]
+TEXTS = [b"", b"x", b"hello", b"value", b"bulk\r\nhead", b"\x00\x01\x02", b"\xff\xfe", b"two words", b"3.0", b"1.50", b" 5",
+         b"0", b"00", b"-1", b"a" * 43, b"a" * 44, b"a" * 45, b"a" * 63, b"a" * 64, b"b" * 511, b"c" * 4096, b"ab" * 10]
+OPTION_NAMES = [b"NX", b"XX", b"GT", b"LT", b"GET", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"REPLACE", b"DB", b"MATCH",
+                b"COUNT", b"TYPE", b"ASYNC", b"SYNC", b"AUTH", b"SETNAME", b"BOGUS"]
+
+
+class Generator:
+    def __init__(self, seed, available=None):
+        self.random = random.Random(seed)
+        self.commands = [c for c in COMMANDS.values() if available is None or self.exists(c.name.lower(), available)]
+        self.weights = [c.weight for c in self.commands]
+        self.pause = 0
+
+    @staticmethod
+    def exists(name, available):
+        """DEBUG has subcommands that COMMAND LIST does not name."""
+        container = name.split(" ")[0]
+        return name.replace(" ", "|") in available or (container in available and
+                                                       not any(a.startswith(container + "|") for a in available))
+
+    # What generators draw from.
+    def chance(self, p):
+        return self.random.random() < p
+
+    def pick(self, *items):
+        return self.random.choice(items)
+
+    def key(self):
+        # Mostly from a few keys, so that commands meet each other's keys.
+        return self.random.choice(KEYS[:8] if self.chance(0.7) else KEYS)
+
+    def keys(self, most=5):
+        return [self.key() for _ in range(self.random.randint(1, most))]
+
+    def value(self):
+        roll = self.random.random()
+        if roll < 0.35:
+            return self.random.choice(INTEGERS)
+        if roll < 0.5:
+            return self.random.choice(FLOATS)
+        if roll < 0.9:
+            return self.random.choice(TEXTS)
+        if roll < 0.995:
+            return self.random.randbytes(self.random.randint(0, 200))
+        return self.random.randbytes(1) * self.random.choice([16384, 65536, 100000, 300000])
+
+    def integer(self):
+        return self.random.choice(INTEGERS) if self.chance(0.85) else self.random.choice(NOT_INTEGERS)
+
+    def float(self):
+        return self.random.choice(FLOATS) if self.chance(0.8) else self.random.choice(NOT_FLOATS)
+
+    def database(self):
+        if self.chance(0.9):
+            return b"%d" % self.random.randint(0, 4)
+        return self.pick(b"15", b"16", b"-1", b"abc", b"", b"99999999999", b"1.0", b"9223372036854775807")
+
+    def pattern(self):
+        if self.chance(0.5):
+            return self.pick(b"*", b"key:*", b"h?llo", b"h[ae]llo", b"h[^a]llo", b"h[a-x]llo", b"?", b"", b"[a-c]", b"[^a-c]", b"k*",
+                             b"*o", b"\\*", b"a", b"*[0-9]", b"key:[12]", b"**", b"*\x00*", b"with\\ space", b"h*l*o")
+        return bytes(self.random.choice(b"abcehlo:k*?[]^-\\1{}") for _ in range(self.random.randint(1, 8)))
+
+    # Due times.
+    def soon(self):
+        """A few milliseconds, for which the driver waits."""
+        self.pause = 0.015
+        return b"%d" % self.random.randint(1, 5)
+
+    def bad_time(self):
+        return self.random.choice(NOT_INTEGERS + [b"0", b"-1", b"-100", b"9223372036854775807", b"-9223372036854775808",
+                                                  b"9223372036854776", b"-9223372036854776", b"9223372036854775"])
+
+    def seconds(self):
+        return b"%d" % self.random.randint(1000, 10_000_000) if self.chance(0.8) else self.bad_time()
+
+    def milliseconds(self):
+        roll = self.random.random()
+        if roll < 0.1:
+            return self.soon()
+        return b"%d" % self.random.randint(1_000_000, 10_000_000_000) if roll < 0.85 else self.bad_time()
+
+    def at_seconds(self):
+        return self.pick(b"%d" % self.random.randint(4_000_000_000, 9_000_000_000), b"1", b"1000000000") \
+            if self.chance(0.85) else self.bad_time()
+
+    def at_milliseconds(self):
+        return self.pick(b"%d" % self.random.randint(4_000_000_000_000, 9_000_000_000_000), b"1", b"1000000000000") \
+            if self.chance(0.85) else self.bad_time()
+
+    def due(self, *more):
+        """An option that sets a due time, or one of the others."""
+        option = self.pick(b"EX", b"PX", b"EXAT", b"PXAT", *more)
+        time = {b"EX": self.seconds, b"PX": self.milliseconds, b"EXAT": self.at_seconds, b"PXAT": self.at_milliseconds}.get(option)
+        return [option, time()] if time else [option]
+
+    def some(self, p, *options):
+        """Each option (a list of words) with a chance of p, in random order."""
+        chosen = [o for o in options if self.chance(p)]
+        self.random.shuffle(chosen)
+        return [word for option in chosen for word in option]
+
+    # Steps.
+    def mutate(self, words):
+        """A mistake: an argument missing, twice, another's, or one too many."""
+        kind = self.random.randrange(4)
+        at = self.random.randrange(1, len(words)) if len(words) > 1 else 0
+        if kind == 0 and at:
+            del words[at]
+        elif kind == 1 and at:
+            words.insert(at, words[at])
+        elif kind == 2 and at:
+            words[at] = self.pick(b"", b"BOGUS", b"*", b"\x00", self.key(), self.random.choice(OPTION_NAMES))
+        else:
+            words.append(self.random.choice(OPTION_NAMES))
+        # A changed unit or order may have made another due time of it.
+        return words
+
+    def case(self, word):
+        roll = self.random.random()
+        if roll < 0.8:
+            return word
+        return word.lower() if roll < 0.9 else bytes(c ^ 32 if self.chance(0.5) and 65 <= c & ~32 <= 90 else c for c in word)
+
+    def step(self):
+        chosen = self.random.choices(self.commands, self.weights)[0]
+        self.pause = 0
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in chosen.function(self)]
+        names = chosen.name.encode().split()
+        if chosen.mutable and self.chance(0.05):
+            words = self.mutate([b""] + words)[1:]
+        words = [self.case(n) for n in names] + [self.case(w) if w in OPTION_NAMES else w for w in words]
+        inline = self.chance(0.04) and sum(map(len, words)) < 10000
+        return Step(chosen.name, words, chosen.how, self.pause, inline)
+
+
+def inline(words, rng):
+    """Words as an inline command, quoted in one of the ways there are."""
+    out = []
+    for word in words:
+        plain = word and all(33 <= c < 127 and c not in b"\"'\\" for c in word)
+        style = rng.randrange(3)
+        if plain and style == 0:
+            out.append(word)
+        elif style == 1 and b"\n" not in word and b"\r" not in word and b"\x00" not in word:
+            out.append(b"'" + word.replace(b"'", b"\\'") + b"'" if b"\\" not in word else double_quoted(word))
+        else:
+            out.append(double_quoted(word))
+    return rng.choice([b" ", b"  ", b" \t "]).join(out) + rng.choice([b"\r\n", b"\n"])
+
+
+def double_quoted(word):
+    special = {10: b"\\n", 13: b"\\r", 9: b"\\t", 34: b'\\"', 92: b"\\\\", 7: b"\\a", 8: b"\\b"}
+    return b'"' + b"".join(special.get(c) or (bytes([c]) if 32 <= c < 127 else b"\\x%02x" % c) for c in word) + b'"'
+
+
+# Strings.
+
+@command("SET", 60)
+def _(g):
+    return [g.key(), g.value(), *g.some(0.2, g.pick([b"NX"], [b"XX"]), [b"GET"], g.due(b"KEEPTTL"), [b"KEEPTTL"], [b"NX"],
+                                        *([[b"BOGUS"]] if g.chance(0.05) else []))]
+
+
+@command("GET", 40)
+def _(g):
+    return [g.key()]
+
+
+@command("GETDEL")
+def _(g):
+    return [g.key()]
+
+
+@command("GETEX", 15)
+def _(g):
+    return [g.key(), *g.some(0.6, g.due(b"PERSIST"), *([[b"PERSIST"]] if g.chance(0.1) else []))]
+
+
+@command("MGET", 15)
+def _(g):
+    return g.keys()
+
+
+@command("MSET", 15)
+def _(g):
+    return [w for k in g.keys() for w in (k, g.value())]
+
+
+@command("MSETNX", 8)
+def _(g):
+    return [w for k in g.keys(3) for w in (k, g.value())]
+
+
+@command("INCR", 15)
+def _(g):
+    return [g.key()]
+
+
+@command("DECR", 15)
+def _(g):
+    return [g.key()]
+
+
+@command("INCRBY", 15)
+def _(g):
+    return [g.key(), g.integer()]
+
+
+@command("DECRBY", 15)
+def _(g):
+    return [g.key(), g.integer()]
+
+
+@command("INCRBYFLOAT", 20)
+def _(g):
+    return [g.key(), g.float()]
+
+
+@command("APPEND", 15)
+def _(g):
+    return [g.key(), g.value()]
+
+
+@command("STRLEN")
+def _(g):
+    return [g.key()]
+
+
+@command("SETEX", 5)
+def _(g):
+    return [g.key(), g.seconds(), g.value()]
+
+
+@command("PSETEX", 5)
+def _(g):
+    return [g.key(), g.milliseconds(), g.value()]
+
+
+@command("SETNX", 5)
+def _(g):
+    return [g.key(), g.value()]
+
+
+@command("GETSET", 5)
+def _(g):
+    return [g.key(), g.value()]
+
+
+@command("SETRANGE", 5)
+def _(g):
+    return [g.key(), g.pick(b"0", b"1", b"5", b"100", b"-1", b"abc", b"536870912"), g.value()]
+
+
+@command("GETRANGE", 5)
+def _(g):
+    return [g.key(), g.pick(b"0", b"-1", b"-5", b"3", b"100", b"abc"), g.pick(b"0", b"-1", b"2", b"100", b"x")]
+
+
+@command("SUBSTR", 2)
+def _(g):
+    return [g.key(), g.pick(b"0", b"-3", b"1"), g.pick(b"-1", b"2", b"100")]
+
+
+@command("LCS", 2)
+def _(g):
+    return [g.key(), g.key(), *g.some(0.3, [b"LEN"], [b"IDX"], [b"MINMATCHLEN", b"2"], [b"WITHMATCHLEN"])] \
+        if g.chance(0.2) else [g.key(), g.key(), b"LEN", b"IDX"]
+
+
+# Keys.
+
+@command("DEL", 10)
+def _(g):
+    return g.keys()
+
+
+@command("UNLINK", 5)
+def _(g):
+    return g.keys()
+
+
+@command("EXISTS")
+def _(g):
+    return g.keys()
+
+
+@command("TOUCH", 3)
+def _(g):
+    return g.keys()
+
+
+def expire(unit):
+    return lambda g: [g.key(), getattr(g, unit)(), *g.some(0.15, [b"NX"], [b"XX"], [b"GT"], [b"LT"],
+                                                           *([[b"BOGUS"]] if g.chance(0.1) else []))]
+
+
+command("EXPIRE", 20)(expire("seconds"))
+command("PEXPIRE", 20)(expire("milliseconds"))
+command("EXPIREAT", 12)(expire("at_seconds"))
+command("PEXPIREAT", 12)(expire("at_milliseconds"))
+
+
+@command("TTL", how=compare.near(2))
+def _(g):
+    return [g.key()]
+
+
+@command("PTTL", how=compare.near(2000))
+def _(g):
+    return [g.key()]
+
+
+@command("EXPIRETIME", how=compare.near(2))
+def _(g):
+    return [g.key()]
+
+
+@command("PEXPIRETIME", how=compare.near(2000))
+def _(g):
+    return [g.key()]
+
+
+@command("PERSIST")
+def _(g):
+    return [g.key()]
+
+
+@command("TYPE")
+def _(g):
+    return [g.key()]
+
+
+@command("KEYS", how=compare.unordered)
+def _(g):
+    return [g.pattern()]
+
+
+@command("SCAN", 6, how=compare.scan)
+def _(g):
+    cursor = b"0" if g.chance(0.9) else g.pick(b"abc", b"", b"1.5", b" 0", b"99999999999999999999999999")
+    return [cursor, *g.some(0.4, [b"MATCH", g.pattern()],
+                            [b"COUNT", g.pick(b"1", b"2", b"10", b"1000", b"0", b"-1", b"abc", b"9223372036854775807")],
+                            [b"TYPE", g.pick(b"string", b"list", b"STRING", b"nosuch", b"")])]
+
+
+@command("RENAME")
+def _(g):
+    return [g.key(), g.key()]
+
+
+@command("RENAMENX")
+def _(g):
+    return [g.key(), g.key()]
+
+
+@command("COPY", 15)
+def _(g):
+    return [g.key(), g.key(), *g.some(0.35, [b"DB", g.database()], [b"REPLACE"])]
+
+
+@command("MOVE", 5)
+def _(g):
+    return [g.key(), g.database()]
+
+
+@command("RANDOMKEY", 5, how=compare.random_key)
+def _(g):
+    return []
+
+
+@command("OBJECT ENCODING", 5)
+def _(g):
+    return [g.key()]
+
+
+# Databases.
+
+@command("SELECT", 12)
+def _(g):
+    return [g.database()]
+
+
+@command("SWAPDB", 3)
+def _(g):
+    return [g.database(), g.database()]
+
+
+@command("DBSIZE", 5, how=compare.size)
+def _(g):
+    return []
+
+
+@command("FLUSHDB", 1)
+def _(g):
+    return g.some(0.3, [g.pick(b"ASYNC", b"SYNC", b"BOGUS", b"")])
+
+
+@command("FLUSHALL", 1)
+def _(g):
+    return g.some(0.3, [g.pick(b"ASYNC", b"SYNC", b"BOGUS", b"")])
+
+
+# Connection and server.
+
+@command("PING", 5)
+def _(g):
+    return g.some(0.5, [g.value()])
+
+
+@command("ECHO", 5)
+def _(g):
+    return [g.value()]
+
+
+@command("HELLO", 4, how=compare.hello)
+def _(g):
+    if g.chance(0.2):
+        return [g.pick(b"1", b"4", b"abc", b"", b"3.0", b"-1", b"99999999999999999999")]
+    return g.some(0.9, [g.pick(b"2", b"3")]) + (
+        g.some(0.3, [b"AUTH", b"default", b"any"], [b"SETNAME", g.pick(b"me", b"", b"a b", b"\xff", b"new\nline")],
+               [b"AUTH", b"nobody", b"x"], [b"AUTH", b"default"], [b"BOGUS"]) if g.chance(0.5) else [])
+
+
+@command("AUTH", 2)
+def _(g):
+    return g.pick([b"secret"], [b"default", b"any"], [b"nobody", b"x"], [b"", b""], [b"a", b"b", b"c"])
+
+
+@command("TIME", 2, how=compare.time)
+def _(g):
+    return []
+
+
+@command("CLIENT ID", 2, how=compare.any_integer)
+def _(g):
+    return []
+
+
+@command("CLIENT SETNAME", 3)
+def _(g):
+    return [g.pick(b"me", b"", b"a b", b"new\nline", b"\xff", b"x" * 200, b"~!@#", b"\x7f")]
+
+
+@command("CLIENT GETNAME", 3)
+def _(g):
+    return []
+
+
+@command("CLIENT INFO", 1, how=compare.client_list)
+def _(g):
+    return []
+
+
+@command("CLIENT LIST", 2, how=compare.client_list)
+def _(g):
+    return g.pick([], [b"TYPE", b"normal"], [b"type", b"pubsub"], [b"TYPE", b"replica"], [b"TYPE", b"master"], [b"TYPE", b"slave"], [b"TYPE", b"bogus"],
+                  [b"TYPE"], [b"ID"], [b"ID", b"abc"], [b"ID", b"0"], [b"ID", b"999999999"], [b"ID", b"-1"], [b"BOGUS"], [b"BOGUS", b"x"])
+
+
+@command("CLIENT", 2)
+def _(g):
+    return g.pick([], [b"BOGUS"], [b"BOGUS", b"x"], [b"GETNAME", b"x"], [b"SETNAME"], [b"ID", b"x"], [b""], [b"INFO", b"x"])
+
+
+@command("CONFIG GET", 3, how=compare.config)
+def _(g):
+    return g.pick([b"maxmemory"], [b"port"], [b"MAXMEMORY"], [b"nosuch"], [b"databases"], [b"timeout", b"databases"], [b"maxclients*"],
+                  [b"tcp-keepalive"], [b"proto-max-bulk-len"], [b"requirepass"], [b""], [b"databases", b"databases"])
+
+
+@command("CONFIG SET", 3)
+def _(g):
+    return g.pick([b"maxmemory", b"0"], [b"maxmemory", b"abc"], [b"maxmemory", b"-1"], [b"nosuch", b"1"], [b"timeout", b"0"], [b"timeout", b"-1"],
+                  [b"timeout", b"abc"], [b"tcp-keepalive", b"300"], [b"maxmemory"], [b"maxmemory", b"0", b"timeout"],
+                  [b"maxmemory", b"0", b"timeout", b"0"], [b"maxmemory", b"0", b"maxmemory", b"0"], [b"maxmemory", b"1gb", b"nosuch", b"x"],
+                  [b"timeout", b"0", b"maxmemory", b"1x"], [b"databases", b"20"], [b"port"], [b"timeout", b"99999999999"],
+                  [b"proto-max-bulk-len", b"512mb"], [b"proto-max-bulk-len", b"1"])
+
+
+@command("CONFIG", 1)
+def _(g):
+    return g.pick([], [b"BOGUS"], [b"GET"], [b"SET"], [b""], [b"BOGUS", b"x", b"y"])
+
+
+@command("CONFIG RESETSTAT", 1)
+def _(g):
+    return []
+
+
+@command("CLIENT HELP", 1, how=compare.help)
+@command("CONFIG HELP", 1, how=compare.help)
+@command("COMMAND HELP", 1, how=compare.help)
+def _(g):
+    return []
+
+
+@command("COMMAND GETKEYS", 4, mutable=False)
+def _(g):
+    return g.pick([b"GET", g.key()], [b"MSET", *g.keys()], [b"MSET", b"a", b"1", b"b", b"2"], [b"SET", g.key(), b"v", b"EX", b"10"], [b"PING"], [b"PING", b"x"],
+                  [b"NOSUCH", b"x"], [b"DEL", *g.keys()], [b"COPY", b"a", b"b"], [b"GET"], [b"GET", b"a", b"b"], [b"RENAME", b"a", b"b"],
+                  [b"CONFIG", b"GET", b"x"], [b"CONFIG", b"BOGUS"], [b"FLUSHALL", b"x"], [b""], [b"MSETNX", b"a"], [b"mget", *g.keys()], [b"SCAN", b"0"])
+
+
+@command("COMMAND COUNT", 1, how=compare.any_integer)
+def _(g):
+    return []
+
+
+@command("COMMAND", 1, mutable=False)
+def _(g):
+    return g.pick([b"BOGUS"], [b"COUNT", b"x"], [b"LIST", b"x"], [b"LIST", b"FILTERBY", b"BOGUS", b"x"], [b"LIST", b"FILTERBY"], [b"LIST", b"FILTERBY", b"MODULE", b"x"],
+                  [b"LIST", b"FILTERBY", b"ACLCAT", b"nosuch"], [b"DOCS", b"nosuch"], [b"INFO", b"nosuch"], [b"INFO", b"nosuch", b"nosuch|x", b""])
+
+
+@command("COMMAND INFO", 2, how=compare.command_info, mutable=False)
+def _(g):
+    return [g.pick(*IMPLEMENTED) for _ in range(g.random.randint(1, 3))]
+
+
+@command("COMMAND DOCS", 2, how=compare.command_docs, mutable=False)
+def _(g):
+    return [g.pick(*IMPLEMENTED) for _ in range(g.random.randint(1, 3))]
+
+
+@command("DEBUG OBJECT", 2, how=compare.debug_object, mutable=False)
+def _(g):
+    return [g.key()]
+
+
+@command("DEBUG SLEEP", 1, mutable=False)
+def _(g):
+    return [g.pick(b"0", b"0.001", b"0.0")]
+
+
+@command("SHUTDOWN", 1, mutable=False)
+def _(g):
+    # Only what is refused.
+    return g.pick([b"BOGUS"], [b"NOSAVE", b"SAVE"], [b"SAVE", b"NOSAVE"], [b"ABORT"], [b"NOSAVE", b"BOGUS"], [b"ABORT", b"NOW"])
+
+
+@command("NOSUCHCOMMAND", 2, mutable=False)
+def _(g):
+    return [g.value() for _ in range(g.random.randint(0, 5))]
+
+
+@command("GE\r\nT", 1, mutable=False)
+def _(g):
+    return [g.key()]
+
+
+# Those that the server under test has, for COMMAND INFO and COMMAND DOCS; the driver fills it in.
+IMPLEMENTED = ["get"]

@@ -1,0 +1,421 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixed conversations with the server under test and the reference: what random commands reach too seldom.
+
+A scenario is a function that gets a pair of servers and returns None or what is wrong, or a row of the table WIRE: the raw
+bytes that are sent over a fresh connection (in several pieces with a pause, where they come in a list); all bytes that come back
+until the connection ends must be equal.
+"""
+import concurrent.futures
+import re
+import time
+
+import compare
+from resp import Closed, Connection, encode, exchange, show
+from servers import Server
+
+SCENARIOS = []
+ONE_MEGABYTE = b"m" * (1 << 20)
+
+
+def scenario(name, *options):
+    def register(function):
+        SCENARIOS.append((name, options, function))
+        return function
+    return register
+
+
+def talk(server, pieces):
+    """Sends the pieces, ends the sending side, and returns all that comes back. Reads while it sends."""
+    with Connection(server.port) as c:
+        reader = concurrent.futures.ThreadPoolExecutor(1)
+        reply = reader.submit(c.rest)
+        try:
+            for i, piece in enumerate(pieces):
+                if i:
+                    time.sleep(0.02)
+                c.send(piece)
+            # Redis drops replies that are still queued when it sees the end; QUIT has it send them first.
+            if not pieces or not pieces[-1].endswith(b"QUIT\r\n"):
+                c.socket.shutdown(1)
+        except OSError:
+            pass
+        return reply.result()
+
+
+def neutral(reply):
+    """Without what differs between two servers by nature: the fields of HELLO that name the server and the connection."""
+    reply = re.sub(rb"(\$2\r\nid\r\n):\d+", rb"\1:N", reply)
+    return re.sub(rb"(\$(?:6\r\nserver|7\r\nversion)\r\n)\$\d+\r\n[^\r]*", rb"\1TEXT", reply)
+
+
+def wire(name, *pieces, options=()):
+    def function(ours, theirs):
+        a, b = (neutral(talk(server, pieces)) for server in (ours, theirs))
+        if a == b:
+            return None
+        at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+        start = max(0, at - 60)
+        return f"ours: {a[start:at + 200]!r} reference: {b[start:at + 200]!r} (they differ at byte {at} of {len(a)} and {len(b)})"
+    SCENARIOS.append(("wire " + name, tuple(options), function))
+
+
+# Protocol errors.
+wire("nothing")
+wire("an empty line", b"\r\nPING\r\n")
+wire("many empty lines", b"\r\n" * 1000 + b"PING\r\n")
+wire("lines that end in LF alone", b"PING\nPING\n")
+wire("a multibulk of 0 and of -1", b"*0\r\n*-1\r\nPING\r\n")
+wire("a multibulk of -10", b"*-10\r\nPING\r\n")
+wire("a multibulk length that is no number", b"*abc\r\nPING\r\n")
+wire("an empty multibulk length", b"*\r\nPING\r\n")
+wire("a multibulk length with a blank", b"* 1\r\n$4\r\nPING\r\n")
+wire("a multibulk length with a plus", b"*+1\r\n$4\r\nPING\r\n")
+wire("a multibulk length with leading zeros", b"*01\r\n$4\r\nPING\r\n")
+wire("a multibulk length just too large", b"*2147483648\r\n")
+wire("a multibulk length of 1024 * 1024 + 1", b"*1048577\r\n$1\r\nx\r\n")
+wire("a multibulk length far too large", b"*99999999999999999999\r\n")
+wire("a multibulk line that does not end", b"*" + b"1" * 70000)
+wire("a multibulk line that does not end, in pieces", b"*" + b"1" * 40000, b"1" * 40000)
+wire("no dollar", b"*1\r\nPING\r\n")
+wire("no dollar, a line feed", b"*1\r\n\nPING\r\n")
+wire("no dollar, not printable", b"*1\r\n\x00PING\r\n")
+wire("no dollar at the second argument", b"*2\r\n$3\r\nGET\r\n:1\r\n")
+wire("a bulk length that is no number", b"*1\r\n$abc\r\n")
+wire("an empty bulk length", b"*1\r\n$\r\n")
+wire("a negative bulk length", b"*1\r\n$-1\r\n")
+wire("a bulk length of -5 after a good command", b"*1\r\n$4\r\nPING\r\n*1\r\n$-5\r\n")
+wire("a bulk length over 512 MB", b"*2\r\n$3\r\nGET\r\n$536870913\r\n")
+wire("a bulk length far too large", b"*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n")
+wire("a bulk line that does not end", b"*1\r\n$" + b"1" * 70000)
+wire("commands behind a protocol error", b"PING\r\n*1\r\n$x\r\nPING\r\nPING\r\n")
+wire("a bulk string that ends with other bytes", b"*1\r\n$4\r\nPINGxxPING\r\n")
+wire("a command cut off", b"*2\r\n$3\r\nGET\r\n$10\r\nab")
+wire("a header cut off", b"*2\r\n$3\r\nGET\r\n$1")
+wire("an inline command cut off", b"PING")
+wire("an empty command name", b"*1\r\n$0\r\n\r\n")
+wire("an empty command name with arguments", b"*3\r\n$0\r\n\r\n$1\r\na\r\n$0\r\n\r\n")
+wire("an unknown command with long arguments", encode([b"x" * 300, b"y" * 300, b"z"]))
+wire("an unknown command with many arguments", encode([b"nosuch"] + [b"arg"] * 100))
+wire("an unknown command with line ends", encode([b"no\r\nsuch", b"a\r\nb", b"\x00"]))
+
+# Inline commands.
+for number, line in enumerate([
+        b"  PING  ", b"\tPING\t", b'SET k "a b"', b"SET k 'a b'", b"GET k", b'ECHO "\\x41\\x42\\n\\r\\t\\a\\b\\"\\\\"', b"ECHO 'it\\'s'",
+        b'ECHO "\\xzz"', b'ECHO "\\x4"', b'ECHO ""', b"ECHO ''", b'ECHO "a"b', b"ECHO 'a'b", b'ECHO "unbalanced', b"ECHO 'unbalanced",
+        b'ECHO a"b"', b"ECHO a'b'", b'ECHO "a\\', b"ECHO \\x41", b"ECHO 'a\\x41'", b'ECHO "a\'b"', b"ECHO 'a\"b'", b"ECHO a\x00b", b"ECHO \xff",
+        b"echo hello", b"ECHO", b'""', b'"" a', b"GET k k", b"ECHO \x0b\x0c", b'"PING"', b"PI'NG'", b"EC\"HO\" x", b'ECHO "\\q"', b"ECHO '\\\\'"]):
+    wire(f"inline {line!r}"[:60], line + b"\r\nPING\r\n")
+wire("an inline command of 60 KB", b"ECHO " + b"x" * 60000 + b"\r\n")
+wire("an inline command over 64 KB", b"ECHO " + b"x" * 70000 + b"\r\n")
+wire("an inline command over 64 KB, in pieces", b"ECHO " + b"x" * 40000, b"x" * 40000 + b"\r\n")
+wire("inline and RESP mixed", b"PING\r\n" + encode([b"PING", b"a"]) + b"PING b\n" + encode([b"ECHO", b"c"]))
+wire("POST", b"POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n")
+wire("Host:", b"Host: localhost\r\nPING\r\n")
+wire("post in lower case", b"post / HTTP/1.1\r\n\r\n")
+
+# Pieces.
+wire("a command byte by byte", *[bytes([c]) for c in encode([b"SET", b"key", b"\r\n\r\n"])])
+wire("a pipeline cut inside a header", b"*2\r\n$4\r\nECHO\r\n$", b"3\r\nabc\r\n*1\r\n$4\r\nPI", b"NG\r\n")
+wire("a pipeline cut between CR and LF", b"*1\r", b"\n$4\r", b"\nPING\r", b"\nPING\r", b"\n")
+wire("10,000 commands at once", b"".join(encode([b"INCR", b"n"]) + encode([b"ECHO", b"%d" % i]) for i in range(5000)))
+wire("a value of 1 MB", encode([b"SET", b"big", ONE_MEGABYTE]) + encode([b"STRLEN", b"big"]) + encode([b"GET", b"big"]) + b"QUIT\r\n")
+wire("20 values of 1 MB", b"".join(encode([b"ECHO", ONE_MEGABYTE]) for _ in range(20)) + b"QUIT\r\n")
+wire("a value of 40 MB", encode([b"SET", b"big", ONE_MEGABYTE * 40]) + encode([b"STRLEN", b"big"]) + encode([b"DEL", b"big"]))
+wire("100,000 arguments", encode([b"MGET"] + [b"k"] * 100000))
+wire("QUIT", b"PING\r\nQUIT\r\nPING\r\n")
+wire("QUIT with arguments", encode([b"QUIT", b"now"]) + encode([b"PING"]))
+
+# HELLO: all of its reply that is not the server's own.
+for words in ([b"HELLO"], [b"HELLO", b"2"], [b"HELLO", b"3"], [b"HELLO", b"1"], [b"HELLO", b"4"], [b"HELLO", b"x"], [b"HELLO", b"3", b"SETNAME", b"me"],
+              [b"HELLO", b"3", b"SETNAME"], [b"HELLO", b"3", b"SETNAME", b"a b"], [b"HELLO", b"3", b"AUTH", b"default", b"x"], [b"HELLO", b"3", b"AUTH", b"x"],
+              [b"HELLO", b"3", b"AUTH", b"nobody", b"x"], [b"HELLO", b"3", b"BOGUS"], [b"HELLO", b"3", b"AUTH", b"default", b"x", b"SETNAME", b"me"],
+              [b"HELLO", b"AUTH", b"default", b"x"], [b"HELLO", b"3", b"setname", b"me", b"auth", b"default", b"x"], [b"HELLO", b""]):
+    wire(" ".join(w.decode() for w in words), encode(words) + encode([b"CLIENT", b"GETNAME"]) + encode([b"GET", b"nothing"]))
+wire("RESP3 and back", encode([b"HELLO", b"3"]) + encode([b"GET", b"x"]) + encode([b"HELLO"]) + encode([b"HELLO", b"2"]) +
+     encode([b"GET", b"x"]) + encode([b"MGET", b"x"]))
+wire("a null and an empty array in RESP3", encode([b"HELLO", b"3"]) + encode([b"RANDOMKEY"]) + encode([b"KEYS", b"nosuch*"]) +
+     encode([b"CONFIG", b"GET", b"nosuch*"]) + encode([b"GETEX", b"x"]) + encode([b"SET", b"x", b"1", b"GET"]))
+
+# Authentication.
+SECRET = ("--requirepass", "secret")
+for name, words in {
+    "nothing": [], "AUTH": [[b"AUTH"]], "AUTH wrong": [[b"AUTH", b"wrong"]], "AUTH right": [[b"AUTH", b"secret"]],
+    "AUTH user": [[b"AUTH", b"default", b"secret"]], "AUTH wrong user": [[b"AUTH", b"nobody", b"secret"]],
+    "AUTH user, wrong": [[b"AUTH", b"default", b"wrong"]], "AUTH of 3": [[b"AUTH", b"a", b"b", b"c"]], "AUTH empty": [[b"AUTH", b""]],
+    "right, then wrong": [[b"AUTH", b"secret"], [b"AUTH", b"wrong"]], "HELLO": [[b"HELLO"]], "HELLO 3": [[b"HELLO", b"3"]],
+    "HELLO 3 AUTH": [[b"HELLO", b"3", b"AUTH", b"default", b"secret"]], "HELLO 3 AUTH wrong": [[b"HELLO", b"3", b"AUTH", b"default", b"x"]],
+    "HELLO 2 SETNAME": [[b"HELLO", b"2", b"SETNAME", b"me"]], "HELLO 9": [[b"HELLO", b"9"]],
+    "HELLO AUTH SETNAME": [[b"HELLO", b"2", b"AUTH", b"default", b"secret", b"SETNAME", b"me"], [b"CLIENT", b"GETNAME"]],
+    "unknown command": [[b"NOSUCH"]], "wrong arity": [[b"GET"]], "PING": [[b"PING", b"x"]], "COMMAND": [[b"COMMAND", b"COUNT", b"x"]],
+    "QUIT": [[b"QUIT"]], "CLIENT": [[b"CLIENT", b"ID"], [b"CLIENT", b"BOGUS"]], "password with a different case": [[b"AUTH", b"SECRET"]],
+    "password with more": [[b"AUTH", b"secret "]], "password with a null": [[b"AUTH", b"secret\x00"]], "long password": [[b"AUTH", b"x" * 10000]],
+}.items():
+    wire(f"requirepass, {name}", b"".join(map(encode, words)) + encode([b"SET", b"k", b"v"]) + encode([b"GET", b"k"]) + encode([b"PING"]),
+         options=SECRET)
+wire("requirepass, inline AUTH", b"AUTH wrong\r\nGET k\r\nAUTH secret\r\nGET k\r\n", options=SECRET)
+wire("requirepass, 10 arguments", encode([b"PING"] * 10), options=SECRET)
+wire("requirepass, 11 arguments", encode([b"PING"] * 11), options=SECRET)
+wire("requirepass, a bulk of 16384 bytes", encode([b"AUTH", b"x" * 16384]), options=SECRET)
+wire("requirepass, a bulk of 16385 bytes", encode([b"AUTH", b"x" * 16385]), options=SECRET)
+wire("requirepass, 11 arguments after AUTH", encode([b"AUTH", b"secret"]) + encode([b"DEL"] + [b"k"] * 20) +
+     encode([b"ECHO", b"x" * 20000]), options=SECRET)
+wire("requirepass, a long inline line", b"PING " + b"x" * 20000 + b"\r\n", options=SECRET)
+
+
+def both(ours, theirs, commands):
+    """The replies of both servers to the same commands."""
+    with Connection(ours.path) as a, Connection(theirs.path) as b:
+        return [(words, a.ask(*words), b.ask(*words)) for words in commands]
+
+
+def all_equal(ours, theirs, commands, how=compare.exact):
+    for words, a, b in both(ours, theirs, commands):
+        if wrong := how(words, a, b, None):
+            return f"{words}: {wrong}: ours: {show(a, 600)} reference: {show(b, 600)}"
+    return None
+
+
+@scenario("absolute due times are kept exactly")
+def _(ours, theirs):
+    commands = [("FLUSHALL",)]
+    for when in (4102444800, 9999999999, 4102444800123, 1 << 40):
+        commands += [("SET", "k", "v", "EXAT", when), ("PEXPIRETIME", "k"), ("EXPIRETIME", "k"), ("SET", "k", "v", "PXAT", when),
+                     ("EXISTS", "k"), ("PEXPIRETIME", "k"), ("EXPIREAT", "k", when), ("PEXPIRETIME", "k"), ("COPY", "k", "c", "REPLACE"),
+                     ("PEXPIRETIME", "c"), ("RENAME", "c", "r"), ("PEXPIRETIME", "r"), ("GETEX", "r", "PXAT", when + 5), ("EXPIRETIME", "r"),
+                     ("SET", "r", "w", "KEEPTTL"), ("PEXPIRETIME", "r"), ("APPEND", "r", "x"), ("PEXPIRETIME", "r"), ("PERSIST", "r"),
+                     ("PEXPIRETIME", "r"), ("TTL", "r"), ("SET", "n", 1, "PXAT", 4102444800777), ("INCR", "n"), ("PEXPIRETIME", "n"),
+                     ("INCRBYFLOAT", "n", "0.5"), ("PEXPIRETIME", "n"), ("GETDEL", "n"), ("PEXPIRETIME", "n"), ("MSET", "r", 1),
+                     ("PEXPIRETIME", "r"), ("PEXPIREAT", "r", 4102444800999, "NX"), ("PEXPIREAT", "r", 4102444800998, "GT"),
+                     ("PEXPIREAT", "r", 4102444800998, "LT"), ("PEXPIREAT", "r", 4102444801500, "XX"), ("EXPIRETIME", "r"), ("SWAPDB", 0, 1),
+                     ("SELECT", 1), ("EXPIRETIME", "r"), ("SELECT", 0), ("FLUSHALL",)]
+    return all_equal(ours, theirs, commands)
+
+
+@scenario("a due key is gone for every command")
+def _(ours, theirs):
+    commands = [("GET", "k"), ("EXISTS", "k"), ("TYPE", "k"), ("TTL", "k"), ("STRLEN", "k"), ("GETDEL", "k"), ("GETEX", "k", "PERSIST"), ("PERSIST", "k"),
+                ("KEYS", "*"), ("RANDOMKEY",), ("RENAME", "k", "z"), ("COPY", "k", "z"), ("EXPIRE", "k", 100), ("DEL", "k"), ("UNLINK", "k"), ("MGET", "k"),
+                ("SCAN", 0), ("SET", "k", "w", "XX"), ("SET", "k", "w", "NX"), ("SET", "k", "w", "GET"), ("SET", "k", "w", "KEEPTTL"),
+                ("INCR", "k"), ("APPEND", "k", "x"), ("MSETNX", "k", "x"), ("INCRBYFLOAT", "k", "1"), ("DECRBY", "k", "2"), ("RENAMENX", "k", "z")]
+    for last in commands:
+        wrong = all_equal(ours, theirs, [("FLUSHALL",), ("SET", "k", "5", "PX", 2)])
+        time.sleep(0.006)
+        if wrong := wrong or all_equal(ours, theirs, [last, ("TTL", "k"), ("GET", "k"), ("DBSIZE",)]):
+            return wrong
+    return None
+
+
+@scenario("long floats")
+def _(ours, theirs):
+    commands = [("FLUSHALL",)]
+    for start in ("0", "1", "3.0e3", "0.1", "1e17", "-1e-10", "12345678901234567890", "1e300", "1e308", "1e4000", "0.30000000000000004", "3.141592653589793238"):
+        for step in ("1", "0.1", "-0.1", "1e-17", "1e17", "1e300", "1e4900", "-5e-324", "2.5", "0", "-0.0", "1e-5", "100000000000000000000", "0x10"):
+            commands += [("SET", "f", start), ("INCRBYFLOAT", "f", step), ("INCRBYFLOAT", "f", step), ("GET", "f")]
+    return all_equal(ours, theirs, commands)
+
+
+@scenario("scan sees all keys while the keyspace grows and shrinks")
+def _(ours, theirs):
+    with Connection(ours.path) as c:
+        c.ask("FLUSHALL")
+        for first in range(0, 20000, 1000):
+            c.ask("MSET", *[w for i in range(first, first + 1000) for w in (f"keep:{i}", i)])
+        found, cursor, step = set(), b"0", 0
+        while True:
+            reply = c.ask("SCAN", cursor, "COUNT", 50)
+            cursor = reply[1][0][1]
+            found.update(k for _, k in reply[1][1][1])
+            step += 1
+            words = [w for i in range(200) for w in (f"extra:{step}:{i}", i)]
+            c.ask("MSET", *words) if step < 150 else c.ask("DEL", *[f"extra:{step - 150}:{i}" for i in range(200)])
+            if cursor == b"0" or step > 20000:
+                break
+        missing = {b"keep:%d" % i for i in range(20000)} - found
+        c.ask("FLUSHALL")
+        return f"{len(missing)} keys that were there throughout were not returned" if missing else None
+
+
+# INFO: fields of Redis that have no meaning here, because there is no fork, no event loop, no thread and no active defragmentation.
+NOT_OURS = re.compile(r"io_threads|io_thread|active_defrag|defrag|mem_aof|aof_|rdb_|current_cow|current_fork|current_save|latest_fork|total_forks|"
+                      r"async_loading|loading|module_fork|allocator_|mem_allocator|mem_fragmentation|rss_overhead|lazyfree|mem_cluster|cluster_|"
+                      r"mem_replica|mem_not_counted|mem_clients|mem_total_repl|repl_|slave|second_repl|master_|multiplexing|gcc|atomicvar|redis_git|redis_build|"
+                      r"monotonic|lru_clock|executable|config_file|number_of|used_memory_(vm|scripts|functions|lua|startup|overhead|.*_human)|"
+                      r"clients_in_timeout|tracking|pubsub|migrate|sync_|evicted_scripts|io_|dump_payload|acl_|unexpected_|reply_buffer|"
+                      r"used_cpu_.*_(main_thread|children)|expire_cycle|expired_time_cap|expired_stale|client_recent|total_system|maxmemory_human|"
+                      r"evicted_clients|errorstat|total_active|current_active|current_eviction|total_eviction|total_reads|total_writes|configured_hz|hz|"
+                      r"db\d|mem_|used_memory_peak_perc|used_memory_dataset_perc|cluster|latest|total_net_repl|instantaneous_.*repl|cmdstat|latency_|process_supervised")
+
+
+def info(server, *sections):
+    with Connection(server.path) as c:
+        c.ask("SET", "k", "v")
+        c.ask("SET", "e", "v", "EX", "1000")
+        reply = c.ask("INFO", *sections)
+    text = reply[1].decode()
+    found, section = {}, None
+    for line in text.split("\r\n"):
+        if line.startswith("# "):
+            section = line[2:]
+            found[section] = {}
+        elif line:
+            name, _, value = line.partition(":")
+            found[section][name] = value
+    return reply[0], found, text
+
+
+def shape(value):
+    return "int" if re.fullmatch(r"-?\d+", value) else "float" if re.fullmatch(r"-?\d+\.\d+", value) else "text"
+
+
+@scenario("INFO has Redis's sections and fields")
+def _(ours, theirs):
+    (kind, mine, text), (other_kind, its, _) = info(ours), info(theirs)
+    problems = []
+    if kind != other_kind or not text.startswith("# Server\r\n") or not text.endswith("\r\n"):
+        problems.append("the form differs")
+    for section, fields in its.items():
+        if section in ("Cluster", "Modules", "Errorstats", "Persistence"):
+            continue
+        if section not in mine:
+            problems.append(f"no section {section}")
+            continue
+        lost = [f for f in fields if f not in mine[section] and not NOT_OURS.match(f)]
+        if lost:
+            problems.append(f"{section} lacks {' '.join(lost)}")
+        problems += [f"{f}:{mine[section][f]} is not as {v}" for f, v in fields.items()
+                     if f in mine[section] and {shape(mine[section][f]), shape(v)} == {"int", "text"}]
+    keyspace = mine.get("Keyspace", {}).get("db0", "")
+    if not re.fullmatch(r"keys=2,expires=1,avg_ttl=\d+", keyspace):
+        problems.append(f"db0:{keyspace}")
+    if not ours.is_redis and "Processes" not in mine:
+        problems.append("no section Processes")
+    return "; ".join(problems) or None
+
+
+@scenario("INFO of single sections")
+def _(ours, theirs):
+    for section in ("server", "Clients", "MEMORY", "stats", "keyspace", "cpu", "replication", "nosuch", "commandstats"):
+        (_, mine, _), (_, its, _) = info(ours, section), info(theirs, section)
+        if list(mine) != list(its):
+            return f"INFO {section} has {list(mine)}, the reference's {list(its)}"
+    for sections in (("server", "clients"), ("default",), ("all",), ("everything",), ("clients", "nosuch", "memory")):
+        (_, mine, _), (_, its, _) = info(ours, *sections), info(theirs, *sections)
+        known = [s for s in mine if s in its]
+        if known != [s for s in its if s in mine]:
+            return f"INFO {' '.join(sections)}: the order of the sections is {list(mine)}, the reference's {list(its)}"
+    return None
+
+
+@scenario("CLIENT LIST and CLIENT INFO have Redis's fields in Redis's order")
+def _(ours, theirs):
+    for server in (ours, theirs):
+        with Connection(server.port) as c:
+            c.ask("CLIENT", "SETNAME", "me")
+            c.ask("SELECT", "3")
+            own, listed, by_id = c.ask("CLIENT", "INFO"), c.ask("CLIENT", "LIST"), c.ask("CLIENT", "LIST", "ID", c.ask("CLIENT", "ID")[1], 999999)
+            fields = [line.split("=")[0] for line in own[1].decode().rstrip("\n").split(" ")]
+            if server is ours:
+                names = fields
+            elif names[:len(fields)] != fields:
+                return f"the fields are {names}, the reference's {fields}"
+            elif not ours.is_redis and names[len(fields)] != "pid":
+                return f"after Redis's fields comes {names[len(fields):]}, not pid"
+            for text in (listed, by_id):
+                line = compare.client_line(next(line for line in text[1].decode().splitlines() if " name=me " in line))
+                if (line["db"], line["user"], line["resp"], line["addr"].split(":")[0]) != ("3", "default", "2", "127.0.0.1"):
+                    return f"{server.binary}: {line}"
+    return None
+
+
+@scenario("CONFIG GET * has Redis's defaults")
+def _(ours, theirs):
+    ((_, a, b),) = both(ours, theirs, [("CONFIG", "GET", "*")])
+    mine, its = (dict((k[1].decode(), v[1]) for k, v in compare.pairs(reply)) for reply in (a, b))
+    own = {"port", "dir", "unixsocket", "logfile", "pidfile", "syslog-ident", "bind-source-addr", "enable-debug-command"}
+    wrong = [f"{name}: {mine[name]!r}, the reference has {its[name]!r}" for name in sorted(set(mine) & set(its) - own) if mine[name] != its[name]]
+    return "; ".join(wrong) or None
+
+
+def per_command(kind, resp, how):
+    """COMMAND INFO or COMMAND DOCS of every command that both have."""
+    def function(ours, theirs):
+        problems = []
+        with Connection(ours.path) as a, Connection(theirs.path) as b:
+            for c in (a, b):
+                c.ask("HELLO", resp)
+            names, known = ({name for _, name in c.ask("COMMAND", "LIST")[1]} for c in (a, b))
+            for name in sorted(names & known):
+                words = ("COMMAND", kind, name)
+                if wrong := how(words, a.ask(*words), b.ask(*words)):
+                    problems.append(f"{name.decode()}: {wrong}")
+        return f"{len(problems)} of {len(names & known)} differ: " + "\n# ".join(problems[:60]) if problems else None
+    SCENARIOS.append((f"COMMAND {kind} of every command in RESP{resp}", (), function))
+
+
+for resp in (2, 3):
+    per_command("INFO", resp, compare.command_info)
+    per_command("DOCS", resp, compare.command_docs)
+
+
+@scenario("COMMAND lists what COMMAND LIST, COUNT, INFO and DOCS list")
+def _(ours, theirs):
+    with Connection(ours.path) as c:
+        names = sorted(name for _, name in c.ask("COMMAND", "LIST")[1])
+        # LIST alone names subcommands too.
+        names = [name for name in names if b"|" not in name]
+        if c.ask("COMMAND", "COUNT") != (":", len(names)):
+            return "COUNT differs from LIST"
+        for words in (("COMMAND",), ("COMMAND", "INFO")):
+            if sorted(entry[1][0][1] for entry in c.ask(*words)[1]) != names:
+                return f"{' '.join(words)} differs from LIST"
+        if sorted(name for _, name in c.ask("COMMAND", "DOCS")[1][::2]) != names:
+            return "DOCS differs from LIST"
+    return None
+
+
+@scenario("COMMAND LIST FILTERBY")
+def _(ours, theirs):
+    ((_, mine, its),) = both(ours, theirs, [("COMMAND", "LIST")])
+    known = set(mine[1]) & set(its[1])
+    for words in [("PATTERN", p) for p in ("*", "get*", "*set*", "nosuch", "GET", "[gs]et", "client*", "client|*")] + \
+            [("ACLCAT", c) for c in ("read", "write", "string", "keyspace", "connection", "fast", "slow", "dangerous", "admin", "nosuch", "blocking")] + \
+            [("MODULE", "x")]:
+        ((_, a, b),) = both(ours, theirs, [("COMMAND", "LIST", "FILTERBY", *words)])
+        if a[0] != b[0] or a[0] == "-" and a != b:
+            return f"{words}: {show(a)}, the reference has {show(b)}"
+        wrong = (set(a[1]) ^ set(b[1])) & known
+        if wrong:
+            return f"{words}: {sorted(wrong)}"
+    return None
+
+
+@scenario("a pipeline that is not read until its end")
+def _(ours, theirs):
+    value, results = b"v" * 10000, []
+    for server in (ours, theirs):
+        with Connection(server.port) as c:
+            c.ask("SET", "k", value)
+            results.append(exchange([(c, [encode([b"GET", b"k"]) * 2000], 2000)]) == [[("$", value)] * 2000])
+    return None if all(results) else f"wrong replies: {results}"
+
+
+def run(server, reference, word=""):
+    """Runs the scenarios whose name contains the word, with a pair of servers for each set of options; returns how many failed."""
+    failed = 0
+    for options in dict.fromkeys(o for _, o, _ in SCENARIOS):
+        chosen = [(name, f) for name, o, f in SCENARIOS if o == options and word in name]
+        if not chosen:
+            continue
+        with Server(server, *options) as ours, Server(reference, *options) as theirs:
+            for name, function in chosen:
+                if not options:
+                    for s in (ours, theirs):
+                        with Connection(s.path) as c:
+                            c.ask("FLUSHALL")
+                try:
+                    wrong = function(ours, theirs)
+                except (Closed, OSError, ValueError, KeyError, IndexError, TypeError, StopIteration) as e:
+                    wrong = f"{type(e).__name__}: {e}"
+                failed += bool(wrong)
+                print(f"not ok - diff {name}\n# {wrong}" if wrong else f"ok - diff {name}", flush=True)
+    return failed

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Loaded by every bats file: starts and stops servers on free ports in temporary directories, and asserts exact replies.
+#
+#   BULKHEAD_SERVER   the server under test (default: the debug build, which checks its own invariants)
+#   BULKHEAD_RELEASE  the release build, for the smoke test
+#   BULKHEAD_LEDGER   a folder; each server's port and pid is noted there, so that scripts/test can prove nothing is left
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+: "${BULKHEAD_SERVER:=$ROOT/build/debug/bulkhead-server}"
+: "${BULKHEAD_RELEASE:=$ROOT/build/bulkhead-server}"
+: "${BULKHEAD_CLI:=$ROOT/build/bulkhead-cli}"
+
+# Where the target is redis-server itself, what only Bulkhead has cannot be tested.
+target_is_redis() { [[ ${BULKHEAD_SERVER##*/} == redis-server ]]; }
+only_bulkhead() { ! target_is_redis || skip "redis-server has no such thing"; }
+
+fail() { printf '%s\n' "$@" >&2; return 1; }
+
+# alive PID: true while the process runs (a zombie is dead).
+alive() {
+    local stat
+    read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+    stat=${stat##*) }
+    [[ ${stat:0:1} != [ZX] ]]
+}
+
+# eventually SECONDS COMMAND...: repeats a command until it succeeds.
+eventually() {
+    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    shift
+    until "$@"; do
+        ((${EPOCHREALTIME/[.,]/} < end)) || { echo "not within time: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+# launch ARGUMENT...: one attempt; sets SERVER_PID and SERVER_LOG. True once the server is ready.
+launch() {
+    SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
+    # bats waits for everyone who holds its descriptor 3.
+    "$SERVER_BINARY" "$@" >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
+    SERVER_PID=$!
+    local end=$((${EPOCHREALTIME/[.,]/} + 20000000))
+    until grep -qi 'ready to accept connections' "$SERVER_LOG"; do
+        alive "$SERVER_PID" || return 1
+        ((${EPOCHREALTIME/[.,]/} < end)) || return 1
+        sleep 0.01
+    done
+}
+
+# start_server [OPTION...]: a server on a free port. Sets PORT, SERVER_PID, SERVER_LOG, SERVER_DIR. Does not wait for
+# the port to be free beforehand: whoever loses the race for one tries another.
+start_server() {
+    local SERVER_BINARY=${SERVER_BINARY:-$BULKHEAD_SERVER} attempt extra=(--save "" --enable-debug-command yes)
+    SERVER_DIR=$(mktemp -d "$BATS_FILE_TMPDIR/dir.XXXXXX")
+    for attempt in 1 2 3 4 5 6 7 8; do
+        PORT=$((10000 + SRANDOM % 20000))
+        if launch --port "$PORT" --dir "$SERVER_DIR" "${extra[@]}" "$@"; then
+            [[ -z ${BULKHEAD_LEDGER:-} ]] || echo "$PORT $SERVER_PID $BATS_TEST_FILENAME" >>"$BULKHEAD_LEDGER/servers"
+            export PORT SERVER_PID SERVER_LOG SERVER_DIR
+            return
+        fi
+        grep -qi 'Failed listening\|Address already in use' "$SERVER_LOG" || break
+    done
+    kill -KILL "$SERVER_PID" 2>/dev/null
+    fail "the server did not start:" "$(tail -n 20 "$SERVER_LOG")"
+}
+
+# shm_objects PORT: what the server of that port has in /dev/shm.
+shm_objects() { find /dev/shm -maxdepth 1 -name "bulkhead.$1.*" -o -maxdepth 1 -name "bulkhead.$1"; }
+
+# stop_server [PID PORT LOG]: orderly stop. Fails if the server does not go, leaves shared memory, or had a worker crash.
+stop_server() {
+    local pid=${1:-${SERVER_PID:-}} port=${2:-${PORT:-}} log=${3:-${SERVER_LOG:-}} left
+    [[ -n $pid ]] || return 0
+    if alive "$pid"; then
+        kill -TERM "$pid"
+        if ! eventually 15 dead "$pid"; then
+            kill -KILL "$pid"
+            fail "the server does not stop on SIGTERM" "$(tail -n 20 "$log")"
+            return 1
+        fi
+    fi
+    wait "$pid" 2>/dev/null || true
+    left=$(shm_objects "$port")
+    [[ -z $left ]] || { fail "left in /dev/shm: $left"; return 1; }
+    no_crash "$log"
+}
+dead() { ! alive "$1"; }
+
+# no_crash LOG: no invariant was broken and no sanitizer complained.
+no_crash() {
+    # Some tests kill processes with signal 9 themselves.
+    ! grep -niE 'panic|sanitizer|runtime error:|crashed|ended by signal ([1-8]|1[0-46-9]|[2-9][0-9])\b' "$1" >&2 ||
+        fail "the log above is not clean"
+}
+
+# r COMMAND...: with types shown, as (integer) 1, "text", (nil). q: raw. Both to the current PORT.
+r() { redis-cli --no-raw -p "$PORT" "$@"; }
+q() { redis-cli -p "$PORT" "$@"; }
+
+# same WANT GOT [WHAT]
+same() { [[ $2 == "$1" ]] || fail "${3:-}" "expected: ${1:0:1000}" "got:      ${2:0:1000}"; }
+
+# expect WANT COMMAND...: the reply as redis-cli shows it with types must be exactly WANT.
+expect() {
+    local want=$1
+    shift
+    same "$want" "$(r "$@" 2>&1)" "command: $*"
+}
+
+# matches REGEX COMMAND...: the whole reply must match.
+matches() {
+    local want=$1 got
+    shift
+    got=$(r "$@" 2>&1)
+    [[ $got =~ ^($want)$ ]] || fail "command: $*" "expected: $want" "got:      $got"
+}
+
+# session: commands from standard input over one connection, replies with types.
+session() { redis-cli --no-raw -p "$PORT" "$@"; }
+
+# wire BYTES: sends raw bytes (printf escapes), closes the sending side, prints everything that came back, escaped.
+wire() { "$ROOT/tests/lib/wire" "$PORT" "$@"; }
+
+# field NAME [SECTION]: the value of one INFO field.
+field() { q INFO "${2:-everything}" | tr -d '\r' | sed -n "s/^$1://p"; }
+
+# hold N: opens N idle connections from one helper process; sets HOLDER (its pid). release: closes them.
+hold() {
+    local ready
+    ready=$(mktemp -u "$BATS_TEST_TMPDIR/held.XXXXXX")
+    "$ROOT/tests/lib/hold" "$PORT" "$1" "$ready" 3>&- &
+    HOLDER=$!
+    eventually 30 test -e "$ready"
+}
+release() {
+    [[ -n ${HOLDER:-} ]] || return 0
+    kill "$HOLDER" 2>/dev/null || true
+    wait "$HOLDER" 2>/dev/null || true
+    HOLDER=
+}
+
+# One server for a file; each test starts with it empty.
+shared_server() { start_server "$@"; }
+empty_server() { q FLUSHALL >/dev/null; }
