@@ -12,15 +12,15 @@
 #include <string.h>
 
 struct buf {
-    char *data; /* NULL while cap is 0 */
-    size_t len; /* bytes in use; a caller may lower it, or raise it to no more than cap */
-    size_t cap;
+	char *data; /* NULL while cap is 0 */
+	size_t len; /* bytes in use; a caller may lower it, or raise it to no more than cap */
+	size_t cap;
 };
 
 static inline void buf_init(struct buf *b)
 {
-    b->data = NULL;
-    b->len = b->cap = 0;
+	b->data = NULL;
+	b->len = b->cap = 0;
 }
 
 /* Frees the memory; the buffer is then empty and may be used again. */
@@ -32,28 +32,28 @@ void buf_grow(struct buf *b, size_t n);
 /* Room for n more bytes (n = 0 is allowed). Returns where they go; the caller writes there and adds to len. */
 static inline char *buf_reserve(struct buf *b, size_t n)
 {
-    if (__builtin_expect(b->cap - b->len < n, 0))
-        buf_grow(b, n);
-    return b->data + b->len;
+	if (__builtin_expect(b->cap - b->len < n, 0))
+		buf_grow(b, n);
+	return b->data + b->len;
 }
 
 static inline void buf_append(struct buf *b, const void *p, size_t n)
 {
-    if (n == 0)
-        return;
-    memcpy(buf_reserve(b, n), p, n);
-    b->len += n;
+	if (n == 0)
+		return;
+	memcpy(buf_reserve(b, n), p, n);
+	b->len += n;
 }
 
 static inline void buf_append_str(struct buf *b, const char *s)
 {
-    buf_append(b, s, strlen(s));
+	buf_append(b, s, strlen(s));
 }
 
 static inline void buf_append_char(struct buf *b, char c)
 {
-    *buf_reserve(b, 1) = c;
-    b->len++;
+	*buf_reserve(b, 1) = c;
+	b->len++;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -62,7 +62,7 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((form
 /* Empties it, keeping the memory. */
 static inline void buf_clear(struct buf *b)
 {
-    b->len = 0;
+	b->len = 0;
 }
 
 /* Drops the first n bytes (n <= len); the rest moves to the front. */

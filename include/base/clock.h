@@ -9,41 +9,41 @@
 
 static inline int64_t clock_read_ns(clockid_t id)
 {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	struct timespec t;
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static inline int64_t clock_mono_ns(void)
 {
-    return clock_read_ns(CLOCK_MONOTONIC);
+	return clock_read_ns(CLOCK_MONOTONIC);
 }
 
 static inline int64_t clock_mono_us(void)
 {
-    return clock_mono_ns() / 1000;
+	return clock_mono_ns() / 1000;
 }
 
 static inline int64_t clock_mono_ms(void)
 {
-    return clock_mono_ns() / 1000000;
+	return clock_mono_ns() / 1000000;
 }
 
 static inline int64_t clock_wall_us(void)
 {
-    return clock_read_ns(CLOCK_REALTIME) / 1000;
+	return clock_read_ns(CLOCK_REALTIME) / 1000;
 }
 
 static inline int64_t clock_wall_ms(void)
 {
-    return clock_read_ns(CLOCK_REALTIME) / 1000000;
+	return clock_read_ns(CLOCK_REALTIME) / 1000000;
 }
 
 /* An absolute time in ns as the kernel's calls want it. */
 static inline struct timespec clock_timespec(int64_t ns)
 {
-    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    return t;
+	struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	return t;
 }
 
 #endif

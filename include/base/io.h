@@ -31,8 +31,8 @@ int send_fd(int sock, const void *p, size_t n, int fd, int flags);
 
 /* Receives what send_fd sent: at most n bytes to p; *fd is the descriptor, close-on-exec and now the caller's, or -1
  * if none came. *from is who sent it as the kernel vouches; its pid is 0 unless the receiving socket has
- * io_pass_credentials on. from and fd may be NULL (a descriptor that came is then closed). Returns the number of bytes, 0
- * at the end of the stream, -1 on error (EMSGSIZE if bytes or descriptors were cut off; none are then left open). */
+ * io_pass_credentials on. from and fd may be NULL (a descriptor that came is then closed). Returns the number of bytes,
+ * 0 at the end of the stream, -1 on error (EMSGSIZE if bytes or descriptors were cut off; none are then left open). */
 ssize_t recv_fd(int sock, void *p, size_t n, int *fd, struct ucred *from, int flags);
 
 /* Makes the kernel attach the sender's credentials to all that this socket receives. */

@@ -14,10 +14,10 @@
 #include <stdbool.h>
 
 enum log_level {
-    LOG_LEVEL_DEBUG = 0,
-    LOG_LEVEL_VERBOSE,
-    LOG_LEVEL_NOTICE,
-    LOG_LEVEL_WARNING,
+	LOG_LEVEL_DEBUG = 0,
+	LOG_LEVEL_VERBOSE,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_WARNING,
 };
 
 /* Longest message; what is beyond is cut. */
@@ -55,10 +55,10 @@ void log_signal_safe(const char *text);
 extern enum log_level log_threshold; /* written by log_open and log_set_level only */
 
 #define log_at(level, ...)                                                                                             \
-    do {                                                                                                               \
-        if ((level) >= log_threshold)                                                                                  \
-            log_write((level), __VA_ARGS__);                                                                           \
-    } while (0)
+	do {                                                                                                           \
+		if ((level) >= log_threshold)                                                                          \
+			log_write((level), __VA_ARGS__);                                                               \
+	} while (0)
 
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_verbose(...) log_at(LOG_LEVEL_VERBOSE, __VA_ARGS__)

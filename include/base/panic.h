@@ -17,20 +17,20 @@ _Noreturn void panic_at(const char *file, int line, const char *fmt, ...) __attr
 
 /* Always checked. Keep the condition cheap and free of effects. */
 #define ASSERT(cond)                                                                                                   \
-    do {                                                                                                               \
-        if (__builtin_expect(!(cond), 0))                                                                              \
-            panic_at(__FILE__, __LINE__, "assertion failed: %s", #cond);                                               \
-    } while (0)
+	do {                                                                                                           \
+		if (__builtin_expect(!(cond), 0))                                                                      \
+			panic_at(__FILE__, __LINE__, "assertion failed: %s", #cond);                                   \
+	} while (0)
 
 /* Checked only with -DBULKHEAD_DEBUG; otherwise the condition is compiled but never evaluated. */
 #ifdef BULKHEAD_DEBUG
 #define DEBUG_ASSERT(cond) ASSERT(cond)
 #else
 #define DEBUG_ASSERT(cond)                                                                                             \
-    do {                                                                                                               \
-        if (0)                                                                                                         \
-            (void)(cond);                                                                                              \
-    } while (0)
+	do {                                                                                                           \
+		if (0)                                                                                                 \
+			(void)(cond);                                                                                  \
+	} while (0)
 #endif
 
 #endif

@@ -28,13 +28,11 @@ bool arena_is_taken(uint64_t i);
 bool arena_is_backed(uint64_t i);
 
 /*
- * The expirer's housekeeping, no lock held: keeps one extent's worth of slabs free beyond the reserve, gives empty extents beyond
- * four back to the kernel once all readers have left, asks for huge pages. Cheap when there is nothing to do.
+ * The expirer's housekeeping, no lock held, one process at a time: keeps spare slabs beyond the reserve, gives empty extents beyond
+ * four back to the kernel once all readers have left, asks for huge pages. Waits a few ms at most, then goes on at the next call; what a dead
+ * expirer had begun its successor finishes. Cheap when there is nothing to do.
  */
 void arena_keep_house(void);
-
-/* Medic: finishes the hole that dead slot `id` was punching. */
-void arena_recover(uint32_t id);
 
 static inline uint64_t slab_off(uint64_t i)
 {

@@ -63,8 +63,8 @@ struct arena {
 	uint64_t hint;             /* no free slab below this one */
 	uint64_t used;             /* bytes in runs handed out */
 	uint64_t meta;
-	uint64_t holes;            /* extents given back to the kernel */
-	uint64_t punching;         /* extent + 1 that is being given back | slot << 40, or 0 */
+	uint64_t holes;            /* extents given back to the kernel, or about to be */
+	uint64_t punching;         /* first extent + 1 of those being given back | their number << 40; 0: none */
 };
 
 struct super {
@@ -123,14 +123,26 @@ static inline uint64_t store_end(void)
 	return SUPER->fixed + __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE) * EXTENT_BYTES;
 }
 
+/* Whether no byte of [off, off + n), which lies among the extents, is in a hole. */
+static inline bool without_hole(uint64_t off, uint64_t n)
+{
+	uint64_t e = (off - SUPER->fixed) / EXTENT_BYTES, last = (off + (n ? n - 1 : 0) - SUPER->fixed) / EXTENT_BYTES;
+	for (; e <= last; e++)
+		if (!(__atomic_load_n((uint64_t *)(STORE_BASE + SUPER->off_backed) + e / 64, __ATOMIC_RELAXED) >> (e % 64) & 1))
+			return false;
+	return true;
+}
+
 /*
- * A reference that may be torn or stale, as a pointer to `n` readable bytes; NULL when they do not lie among the extents or
- * it is misaligned. What is there may be anything.
+ * A reference that may be torn or stale, as a pointer to `n` readable bytes; NULL when they do not lie among the extents, lie in a hole
+ * (which becomes one only after every reader has left its command), or it is misaligned. What is there may be anything.
  */
 static inline const void *peek(ref r, uint64_t n)
 {
 	uint64_t end = store_end();
 	if (r.off < SUPER->fixed || (r.off & 7) || n > end || r.off > end - n)
+		return NULL;
+	if (__atomic_load_n(&SUPER->arena.holes, __ATOMIC_RELAXED) && !without_hole(r.off, n))
 		return NULL;
 	return STORE_BASE + r.off;
 }

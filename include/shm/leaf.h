@@ -48,6 +48,13 @@ static inline void leaf_set(uint64_t *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
+/* The operation is complete and cannot be undone any more; the locks are still held. */
+static inline void leaf_commit(void)
+{
+	atomic_store_explicit(&self->nleaf, 0, memory_order_release);
+	atomic_thread_fence(memory_order_release);
+}
+
 /* The operation is complete: forgets the log, releases the locks innermost first, forgets their names. */
 void leaf_end(void);
 

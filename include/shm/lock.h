@@ -46,10 +46,10 @@ static inline void lock_release(lock_word *l)
 
 static inline uint32_t lock_owner(lock_word *l)
 {
-	return atomic_load_explicit(l, memory_order_acquire) & LOCK_OWNER;
+	return atomic_load(l) & LOCK_OWNER;
 }
 
-/* Releases the lock on behalf of dead slot `who`, if that one holds it, and wakes waiters in any case. */
+/* Releases the lock on behalf of dead slot `who`, if that one holds it; takes back a starving flag and wakes waiters in any case. */
 void lock_break(lock_word *l, uint32_t who);
 
 #endif

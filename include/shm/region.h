@@ -29,6 +29,11 @@ bool region_attach(int fd, uint32_t id);
 /* Backs the bytes [off, off + n) of the object with memory. False when the machine or the file system has none left. */
 bool region_back(uint64_t off, uint64_t n);
 
+#ifdef BULKHEAD_DEBUG
+/* For tests: so many more requests for memory succeed, then all fail. -1: no limit. */
+extern long region_fail_after;
+#endif
+
 /* Gives the memory of [off, off + n) back to the kernel; the range reads as zeros afterwards. */
 void region_punch(uint64_t off, uint64_t n);
 

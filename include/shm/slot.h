@@ -62,8 +62,13 @@ static inline void activity_leave(void)
 	uint64_t a = atomic_load_explicit(&self->activity, memory_order_relaxed);
 	atomic_store_explicit(&self->activity, a + 1, memory_order_release);
 }
-
-/* Waits until every slot has left the command it was in when this was called. No lock may be held. */
-void activity_wait_all(void);
+/* The same for what may be called within a command or outside: true when it was outside, and activity_leave is due. */
+static inline bool activity_join(void)
+{
+	if (atomic_load_explicit(&self->activity, memory_order_relaxed) & 1)
+		return false;
+	activity_enter();
+	return true;
+}
 
 #endif

@@ -33,6 +33,9 @@ void txn_mark(uint32_t stripe);
 /* A new block, freed again on rollback. REF_NONE: no memory. */
 ref txn_alloc(uint64_t size, enum block_kind kind);
 
+/* The same from the reserve: for what deleting needs, so that a full store can be emptied. */
+ref txn_alloc_urgent(uint64_t size, enum block_kind kind);
+
 /* A block to be freed at commit. False: no memory for the journal. */
 bool txn_free(ref block, enum block_kind kind);
 

@@ -30,8 +30,8 @@ struct plan {
 typedef int access_body(struct access *a, void *arg);
 
 /*
- * Runs `body` as the plan says, as often as needed. Returns the body's last result; -1 when the store had no memory to begin
- * (journal, lock list): nothing happened and the caller answers -OOM. When it returns, nothing is held.
+ * Runs `body` as the plan says, as often as needed. Returns the body's last result; -1 when the store had no memory for something the body
+ * does not know of (removing an expired key): nothing happened and the caller answers -OOM. When it returns, nothing is held.
  */
 int access_run(const struct plan *plan, access_body *body, void *arg);
 

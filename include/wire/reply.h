@@ -23,9 +23,9 @@
 #include "base/buf.h"
 
 struct reply {
-    struct buf out;
-    int proto;       /* 2 or 3 */
-    uint64_t errors; /* how many error replies were appended, ever: compare before and after a command */
+	struct buf out;
+	int proto;       /* 2 or 3 */
+	uint64_t errors; /* how many error replies were appended, ever: compare before and after a command */
 };
 
 void reply_init(struct reply *r); /* RESP2 */
@@ -34,14 +34,14 @@ void reply_deinit(struct reply *r);
 /* Bytes that are RESP already. */
 static inline void reply_raw(struct reply *r, const void *p, size_t n)
 {
-    buf_append(&r->out, p, n);
+	buf_append(&r->out, p, n);
 }
 
 #define reply_literal(r, s) reply_raw((r), "" s, sizeof(s) - 1)
 
 static inline void reply_ok(struct reply *r)
 {
-    reply_literal(r, "+OK\r\n");
+	reply_literal(r, "+OK\r\n");
 }
 
 /* +text. The text must have no line break. */
@@ -91,7 +91,7 @@ void reply_defer_push(struct reply *r, size_t mark, size_t n);
 /* Takes back what was appended since out.len was `len` (the command starts over). */
 static inline void reply_rewind(struct reply *r, size_t len)
 {
-    r->out.len = len;
+	r->out.len = len;
 }
 
 #endif

@@ -10,29 +10,29 @@
 #include "base/buf.h"
 
 enum reply_type {
-    REPLY_STATUS,
-    REPLY_ERROR,
-    REPLY_INTEGER,
-    REPLY_STRING,
-    REPLY_NULL, /* $-1, *-1, _ */
-    REPLY_ARRAY,
-    REPLY_MAP, /* elements are key, value, key, value ... */
-    REPLY_SET,
-    REPLY_PUSH,
-    REPLY_ATTRIBUTE, /* says something about the reply that follows it; elements as for a map */
-    REPLY_DOUBLE,    /* text as sent in str */
-    REPLY_BOOL,      /* integer 0 or 1 */
-    REPLY_VERBATIM,  /* str begins with the three letters of its kind and a colon */
-    REPLY_BIGNUM,    /* text as sent in str */
+	REPLY_STATUS,
+	REPLY_ERROR,
+	REPLY_INTEGER,
+	REPLY_STRING,
+	REPLY_NULL, /* $-1, *-1, _ */
+	REPLY_ARRAY,
+	REPLY_MAP, /* elements are key, value, key, value ... */
+	REPLY_SET,
+	REPLY_PUSH,
+	REPLY_ATTRIBUTE, /* says something about the reply that follows it; elements as for a map */
+	REPLY_DOUBLE,    /* text as sent in str */
+	REPLY_BOOL,      /* integer 0 or 1 */
+	REPLY_VERBATIM,  /* str begins with the three letters of its kind and a colon */
+	REPLY_BIGNUM,    /* text as sent in str */
 };
 
 struct reply_node {
-    enum reply_type type;
-    char mark;        /* the first byte on the wire, that tells $-1 from *-1 */
-    int64_t integer;  /* REPLY_INTEGER, REPLY_BOOL */
-    char *str;        /* n bytes and a NUL; owned */
-    size_t n;         /* bytes of str, or elements */
-    struct reply_node *elem;
+	enum reply_type type;
+	char mark;       /* the first byte on the wire, that tells $-1 from *-1 */
+	int64_t integer; /* REPLY_INTEGER, REPLY_BOOL */
+	char *str;       /* n bytes and a NUL; owned */
+	size_t n;        /* bytes of str, or elements */
+	struct reply_node *elem;
 };
 
 enum reply_parse_result { REPLY_DONE, REPLY_MORE, REPLY_BROKEN };
@@ -41,16 +41,16 @@ enum reply_parse_result { REPLY_DONE, REPLY_MORE, REPLY_BROKEN };
 #define REPLY_DEPTH_MAX 128
 
 struct reply_parser {
-    /* For the caller to read. */
-    size_t pos;     /* offset in `in` of the first byte that no reply returned so far has used */
-    size_t wanted;  /* after REPLY_MORE: bytes missing from a bulk string, 0 if unknown */
-    char error[80]; /* after REPLY_BROKEN */
+	/* For the caller to read. */
+	size_t pos;     /* offset in `in` of the first byte that no reply returned so far has used */
+	size_t wanted;  /* after REPLY_MORE: bytes missing from a bulk string, 0 if unknown */
+	char error[80]; /* after REPLY_BROKEN */
 
-    /* The parser's own. */
-    struct reply_frame *stack; /* aggregates under way, the outermost first */
-    size_t depth;
-    size_t next; /* next byte to look at */
-    struct reply_node root;
+	/* The parser's own. */
+	struct reply_frame *stack; /* aggregates under way, the outermost first */
+	size_t depth;
+	size_t next; /* next byte to look at */
+	struct reply_node root;
 };
 
 void reply_parser_init(struct reply_parser *p);

@@ -13,20 +13,20 @@
 
 void random_bytes(void *p, size_t n)
 {
-    char *w = p;
-    while (n > 0) {
-        ssize_t got = getrandom(w, n, 0);
-        if (got < 0) {
-            if (errno == EINTR)
-                continue;
-            fatal("getrandom: %m");
-        }
-        w += got;
-        n -= (size_t)got;
-    }
+	char *w = p;
+	while (n > 0) {
+		ssize_t got = getrandom(w, n, 0);
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			fatal("getrandom: %m");
+		}
+		w += got;
+		n -= (size_t)got;
+	}
 }
 
 void hash_seed_random(uint64_t key[2])
 {
-    random_bytes(key, 2 * sizeof(key[0]));
+	random_bytes(key, 2 * sizeof(key[0]));
 }

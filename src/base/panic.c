@@ -15,22 +15,22 @@
 
 void fatal(const char *fmt, ...)
 {
-    char message[LOG_MESSAGE_MAX + 1];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof(message), fmt, ap);
-    va_end(ap);
-    log_write(LOG_LEVEL_WARNING, "%s", message);
-    _exit(1);
+	char message[LOG_MESSAGE_MAX + 1];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	log_write(LOG_LEVEL_WARNING, "%s", message);
+	_exit(1);
 }
 
 void panic_at(const char *file, int line, const char *fmt, ...)
 {
-    char message[LOG_MESSAGE_MAX + 1];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof(message), fmt, ap);
-    va_end(ap);
-    log_write(LOG_LEVEL_WARNING, "panic at %s:%d: %s", file, line, message);
-    abort();
+	char message[LOG_MESSAGE_MAX + 1];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	log_write(LOG_LEVEL_WARNING, "panic at %s:%d: %s", file, line, message);
+	abort();
 }

@@ -10,29 +10,29 @@
 #include "wire/reply_parse.h"
 
 struct cli_options {
-    const char *host, *socket; /* socket: path, or NULL for TCP */
-    int port;
-    const char *user, *password; /* NULL: none */
-    int db;
-    int proto;            /* 0: whatever the server starts with; 2, 3: ask for it */
-    bool raw;             /* replies without decoration */
-    bool error_status;    /* -e */
-    bool last_from_stdin; /* -x */
-    bool no_auth_warning;
-    bool show_pushes;
-    long repeat;
-    long interval_us; /* between repetitions */
+	const char *host, *socket; /* socket: path, or NULL for TCP */
+	int port;
+	const char *user, *password; /* NULL: none */
+	int db;
+	int proto;            /* 0: whatever the server starts with; 2, 3: ask for it */
+	bool raw;             /* replies without decoration */
+	bool error_status;    /* -e */
+	bool last_from_stdin; /* -x */
+	bool no_auth_warning;
+	bool show_pushes;
+	long repeat;
+	long interval_us; /* between repetitions */
 };
 
 /* ---- cli_conn.c: the connection ---- */
 
 struct cli_conn {
-    const struct cli_options *options;
-    int fd; /* -1: not connected */
-    int db; /* as selected; selected again after reconnecting */
-    struct buf in;
-    struct reply_parser parser;
-    char error[256]; /* why the last call failed, for the user */
+	const struct cli_options *options;
+	int fd; /* -1: not connected */
+	int db; /* as selected; selected again after reconnecting */
+	struct buf in;
+	struct reply_parser parser;
+	char error[256]; /* why the last call failed, for the user */
 };
 
 void cli_conn_init(struct cli_conn *c, const struct cli_options *o);
@@ -62,8 +62,8 @@ void cli_format_raw(struct buf *out, const struct reply_node *r);
 
 /* ---- cli_command.c: a command and its reply ---- */
 
-/* Sends it, and prints what comes. Subscribing and monitoring go on printing until the connection ends. Returns the exit
- * status that redis-cli would have; c->error is printed. */
+/* Sends it, and prints what comes. Subscribing and monitoring go on printing until the connection ends. Returns the
+ * exit status that redis-cli would have; c->error is printed. */
 int cli_run(struct cli_conn *c, size_t argc, const struct arg *argv);
 
 /* The same, options->repeat times (-1: for ever). */

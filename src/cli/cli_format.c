@@ -7,22 +7,22 @@
 
 static bool is_map(const struct reply_node *r)
 {
-    return r->type == REPLY_MAP || r->type == REPLY_ATTRIBUTE;
+	return r->type == REPLY_MAP || r->type == REPLY_ATTRIBUTE;
 }
 
 /* Whether it takes more than one line; inside a map it then begins on a line of its own. */
 static bool is_multiline(const struct reply_node *r)
 {
-    size_t step = is_map(r) ? 2 : 1;
-    if (!r->elem || r->n == 0)
-        return false;
-    return r->n > step || is_multiline(&r->elem[step - 1]);
+	size_t step = is_map(r) ? 2 : 1;
+	if (!r->elem || r->n == 0)
+		return false;
+	return r->n > step || is_multiline(&r->elem[step - 1]);
 }
 
 static void append_spaces(struct buf *out, size_t n)
 {
-    memset(buf_reserve(out, n), ' ', n);
-    out->len += n;
+	memset(buf_reserve(out, n), ' ', n);
+	out->len += n;
 }
 
 static void format_tty(struct buf *out, const struct reply_node *r, size_t indent);
@@ -31,90 +31,117 @@ static void format_tty(struct buf *out, const struct reply_node *r, size_t inden
  * indented. A map's pairs share a number. */
 static void format_tty_elements(struct buf *out, const struct reply_node *r, size_t indent)
 {
-    size_t step = is_map(r) ? 2 : 1;
-    char mark = is_map(r) ? '#' : r->type == REPLY_SET ? '~' : ')';
-    int width = snprintf(NULL, 0, "%zu", r->n / step);
-    size_t inner = indent + (size_t)width + 2;
+	size_t step = is_map(r) ? 2 : 1;
+	char mark = is_map(r) ? '#' : r->type == REPLY_SET ? '~' : ')';
+	int width = snprintf(NULL, 0, "%zu", r->n / step);
+	size_t inner = indent + (size_t)width + 2;
 
-    for (size_t i = 0; i < r->n; i += step) {
-        if (i > 0)
-            append_spaces(out, indent);
-        buf_printf(out, "%*zu%c ", width, i / step + 1, mark);
-        format_tty(out, &r->elem[i], inner);
-        if (step == 1)
-            continue;
-        const struct reply_node *value = &r->elem[i + 1];
-        out->len--; /* the key's newline */
-        buf_append_str(out, " => ");
-        if (is_multiline(value)) {
-            buf_append_char(out, '\n');
-            append_spaces(out, inner);
-        }
-        format_tty(out, value, inner);
-    }
+	for (size_t i = 0; i < r->n; i += step) {
+		if (i > 0)
+			append_spaces(out, indent);
+		buf_printf(out, "%*zu%c ", width, i / step + 1, mark);
+		format_tty(out, &r->elem[i], inner);
+		if (step == 1)
+			continue;
+		const struct reply_node *value = &r->elem[i + 1];
+		out->len--; /* the key's newline */
+		buf_append_str(out, " => ");
+		if (is_multiline(value)) {
+			buf_append_char(out, '\n');
+			append_spaces(out, inner);
+		}
+		format_tty(out, value, inner);
+	}
 }
 
 static const char *empty_name(const struct reply_node *r)
 {
-    switch (r->type) {
-    case REPLY_MAP: return "(empty hash)\n";
-    case REPLY_SET: return "(empty set)\n";
-    case REPLY_PUSH: return "(empty push)\n";
-    default: return "(empty array)\n";
-    }
+	switch (r->type) {
+	case REPLY_MAP:
+		return "(empty hash)\n";
+	case REPLY_SET:
+		return "(empty set)\n";
+	case REPLY_PUSH:
+		return "(empty push)\n";
+	default:
+		return "(empty array)\n";
+	}
 }
 
 static void format_tty(struct buf *out, const struct reply_node *r, size_t indent)
 {
-    switch (r->type) {
-    case REPLY_STATUS: buf_printf(out, "%s\n", r->str); break;
-    case REPLY_ERROR: buf_printf(out, "(error) %s\n", r->str); break;
-    case REPLY_INTEGER: buf_printf(out, "(integer) %lld\n", (long long)r->integer); break;
-    case REPLY_DOUBLE: buf_printf(out, "(double) %s\n", r->str); break;
-    case REPLY_BOOL: buf_append_str(out, r->integer ? "(true)\n" : "(false)\n"); break;
-    case REPLY_BIGNUM: buf_printf(out, "(big number) %s\n", r->str); break;
-    case REPLY_NULL: buf_append_str(out, "(nil)\n"); break;
-    case REPLY_STRING:
-        str_repr(out, r->str, r->n);
-        buf_append_char(out, '\n');
-        break;
-    case REPLY_VERBATIM:
-        cli_format_raw(out, r);
-        buf_append_char(out, '\n');
-        break;
-    default:
-        if (r->n == 0)
-            buf_append_str(out, empty_name(r));
-        else
-            format_tty_elements(out, r, indent);
-    }
+	switch (r->type) {
+	case REPLY_STATUS:
+		buf_printf(out, "%s\n", r->str);
+		break;
+	case REPLY_ERROR:
+		buf_printf(out, "(error) %s\n", r->str);
+		break;
+	case REPLY_INTEGER:
+		buf_printf(out, "(integer) %lld\n", (long long)r->integer);
+		break;
+	case REPLY_DOUBLE:
+		buf_printf(out, "(double) %s\n", r->str);
+		break;
+	case REPLY_BOOL:
+		buf_append_str(out, r->integer ? "(true)\n" : "(false)\n");
+		break;
+	case REPLY_BIGNUM:
+		buf_printf(out, "(big number) %s\n", r->str);
+		break;
+	case REPLY_NULL:
+		buf_append_str(out, "(nil)\n");
+		break;
+	case REPLY_STRING:
+		str_repr(out, r->str, r->n);
+		buf_append_char(out, '\n');
+		break;
+	case REPLY_VERBATIM:
+		cli_format_raw(out, r);
+		buf_append_char(out, '\n');
+		break;
+	default:
+		if (r->n == 0)
+			buf_append_str(out, empty_name(r));
+		else
+			format_tty_elements(out, r, indent);
+	}
 }
 
 void cli_format_tty(struct buf *out, const struct reply_node *r)
 {
-    format_tty(out, r, 0);
+	format_tty(out, r, 0);
 }
 
 void cli_format_raw(struct buf *out, const struct reply_node *r)
 {
-    switch (r->type) {
-    case REPLY_NULL: break;
-    case REPLY_INTEGER: buf_printf(out, "%lld", (long long)r->integer); break;
-    case REPLY_BOOL: buf_append_str(out, r->integer ? "(true)" : "(false)"); break;
-    case REPLY_ERROR: buf_printf(out, "%s\n", r->str); break;
-    case REPLY_VERBATIM: /* without "txt:" */
-        if (r->n > 4)
-            buf_append(out, r->str + 4, r->n - 4);
-        break;
-    case REPLY_STATUS:
-    case REPLY_STRING:
-    case REPLY_DOUBLE:
-    case REPLY_BIGNUM: buf_append(out, r->str, r->n); break;
-    default:
-        for (size_t i = 0; i < r->n; i++) {
-            if (i > 0)
-                buf_append_char(out, is_map(r) && i % 2 ? ' ' : '\n');
-            cli_format_raw(out, &r->elem[i]);
-        }
-    }
+	switch (r->type) {
+	case REPLY_NULL:
+		break;
+	case REPLY_INTEGER:
+		buf_printf(out, "%lld", (long long)r->integer);
+		break;
+	case REPLY_BOOL:
+		buf_append_str(out, r->integer ? "(true)" : "(false)");
+		break;
+	case REPLY_ERROR:
+		buf_printf(out, "%s\n", r->str);
+		break;
+	case REPLY_VERBATIM: /* without "txt:" */
+		if (r->n > 4)
+			buf_append(out, r->str + 4, r->n - 4);
+		break;
+	case REPLY_STATUS:
+	case REPLY_STRING:
+	case REPLY_DOUBLE:
+	case REPLY_BIGNUM:
+		buf_append(out, r->str, r->n);
+		break;
+	default:
+		for (size_t i = 0; i < r->n; i++) {
+			if (i > 0)
+				buf_append_char(out, is_map(r) && i % 2 ? ' ' : '\n');
+			cli_format_raw(out, &r->elem[i]);
+		}
+	}
 }

@@ -220,7 +220,7 @@ static void reply_argument(struct reply *r, const struct notation_arg *a)
 	if (a->key_spec >= 0)
 		reply_named_i64(r, "key_spec_index", a->key_spec), n++;
 	if (a->token.n)
-		reply_named_arg(r, "token", a->token), n++;
+		reply_named_arg(r, "token", a->empty_token ? (struct arg){"", 0} : a->token), n++;
 	if (a->since.n)
 		reply_named_arg(r, "since", a->since), n++;
 	if (a->deprecated.n)
@@ -260,11 +260,12 @@ static void reply_history(struct reply *r, struct arg text)
 static void reply_docs(struct reply *r, const struct command *row)
 {
 	reply_bulk_str(r, row->name);
-	size_t mark = reply_defer(r), n = 4;
+	size_t mark = reply_defer(r), n = 3;
 	reply_named_str(r, "summary", row->summary);
 	reply_named_str(r, "since", row->since);
 	reply_named_str(r, "group", row->group);
-	reply_named_str(r, "complexity", row->complexity);
+	if (row->complexity)
+		reply_named_str(r, "complexity", row->complexity), n++;
 	if (row->doc_flags) {
 		reply_bulk_str(r, "doc_flags");
 		reply_words(r, arg_of(row->doc_flags), true);

@@ -91,33 +91,31 @@ static bool has_suffix(struct arg name, const char *suffix)
 	return name.n > n && memcmp(name.p + name.n - n, suffix, n) == 0;
 }
 
-/* Parts "name:type". A colon before anything else belongs to the name. */
+/* Parts "name:type" and "name:typeN". A colon before anything else belongs to the name. */
 static void split_type(struct notation_arg *out)
 {
 	static const char *const types[][2] = {
-		{":int", "integer"}, {":double", "double"}, {":pattern", "pattern"}, {":time", "unix-time"}, {":key", "key"},
+		{":int", "integer"}, {":double", "double"}, {":pattern", "pattern"},
+		{":time", "unix-time"}, {":key", "key"}, {":string", "string"},
 	};
+	struct arg name = out->name;
+	char last = name.n ? name.p[name.n - 1] : 0;
+	int spec = last >= '0' && last <= '9' ? last - '0' : -1;
 
 	out->type = "string";
-	if (str_eq(out->name.p, out->name.n, "key")) {
+	if (str_eq(name.p, name.n, "key")) {
 		out->type = "key";
 		out->key_spec = 0;
 		return;
 	}
+	name.n -= spec >= 0;
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-		if (!has_suffix(out->name, types[i][0]))
+		if (!has_suffix(name, types[i][0]))
 			continue;
 		out->type = types[i][1];
-		out->name.n -= strlen(types[i][0]);
-		if (strcmp(out->type, "key") == 0)
-			out->key_spec = 0;
+		out->name.n = name.n - strlen(types[i][0]);
+		out->key_spec = spec < 0 && strcmp(out->type, "key") == 0 ? 0 : spec;
 		return;
-	}
-	char end = out->name.n ? out->name.p[out->name.n - 1] : 0;
-	if (end >= '1' && end <= '9' && has_suffix((struct arg){out->name.p, out->name.n - 1}, ":key")) {
-		out->type = "key";
-		out->key_spec = end - '0';
-		out->name.n -= strlen(":key1");
 	}
 }
 
@@ -135,6 +133,7 @@ static void take_core(struct arg *t, struct notation_arg *out)
 		} else {
 			out->type = "pure-token";
 			out->token = take_until(t, " @!.|<>()[]");
+			out->empty_token = str_eq(out->token.p, out->token.n, "\"\"");
 		}
 	} else if (is_token(out->name)) {
 		out->type = "pure-token";

@@ -14,7 +14,8 @@
 struct notation_arg {
 	struct arg name, token, since, deprecated;
 	const char *type;   /* "string", "key", "oneof" ... */
-	int key_spec;       /* of a key; else -1 */
+	int key_spec;       /* which key specification it belongs to, or -1 */
+	bool empty_token;   /* the token is the empty string, and written "" */
 	bool optional, multiple, multiple_token;
 	struct arg members; /* of a group, or the alternatives of oneof: to be read in turn */
 };

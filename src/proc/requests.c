@@ -144,7 +144,7 @@ static void serve_shutdown(struct channel_request *r)
 {
 	struct arg words[8];
 	size_t n = split(r, words, 8);
-	bool save = false, nosave = false, now = false, force = false, abort_it = false;
+	bool save = false, nosave = false, now = false, force = false, abort_it = false, other = n == 8;
 	for (size_t i = 0; i < n; i++) {
 		if (arg_ieq(&words[i], "nosave"))
 			nosave = true;
@@ -157,9 +157,9 @@ static void serve_shutdown(struct channel_request *r)
 		else if (arg_ieq(&words[i], "abort"))
 			abort_it = true;
 		else
-			n = 9;
+			other = true;
 	}
-	if (n > 8 || (save && nosave) || (abort_it && (save || nosave || now || force))) {
+	if (other || (save && nosave) || (abort_it && (save || nosave || now || force))) {
 		answer(r, "ERR syntax error");
 		return;
 	}

@@ -178,7 +178,8 @@ static bool wait_until_writable(struct session *s)
 {
 	for (;;) {
 		struct pollfd p = {.fd = s->fd, .events = (short)(ended ? POLLOUT : POLLOUT | POLLIN)};
-		int n = poll(&p, 1, -1);
+		/* Not for ever: the signal to stop may have come just before. */
+		int n = stop_requested() ? -1 : poll(&p, 1, 1000);
 		if (n < 0 && (errno != EINTR || stop_requested()))
 			return false;
 		if (n <= 0)

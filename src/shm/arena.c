@@ -9,6 +9,7 @@
 #include "shm/arena.h"
 
 #include <linux/membarrier.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,8 +19,9 @@
 #include "shm/region.h"
 
 #define KEEP_EMPTY_EXTENTS 4u
-#define PUNCH_OWNER 40
-#define PUNCH_EXTENT ((1ull << PUNCH_OWNER) - 1)
+#define PUNCH_COUNT 40 /* in arena.punching */
+#define PUNCH_FIRST ((1ull << PUNCH_COUNT) - 1)
+#define PUNCH_MAX 16u  /* extents at a time */
 #define EXTENT_BITS 0xffffffffull
 _Static_assert(SLABS_PER_EXTENT == 32, "an extent is half a bitmap word");
 
@@ -91,12 +93,18 @@ static void extent_add(uint64_t e)
 		leaf_set(&a->hint, e * SLABS_PER_EXTENT);
 }
 
+static bool is_punched(uint64_t e)
+{
+	uint64_t p = SUPER->arena.punching, first = (p & PUNCH_FIRST) - 1;
+	return p && e >= first && e < first + (p >> PUNCH_COUNT);
+}
+
 /* Backs a hole, or grows the object at its end. False when there is no memory. Arena lock held, leaf operation open. */
 static bool grow_one(bool at_end)
 {
 	struct arena *a = &SUPER->arena;
 	for (uint64_t e = 0; !at_end && a->holes && e < a->nextents; e++) {
-		if (*backed_word(e) >> (e % 64) & 1 || (a->punching & PUNCH_EXTENT) == e + 1)
+		if (*backed_word(e) >> (e % 64) & 1 || is_punched(e))
 			continue;
 		if (!region_back(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES))
 			return false;
@@ -118,7 +126,15 @@ static bool grow_one(bool at_end)
 	return true;
 }
 
-/* Grows until `n` neighbours and the reserve are there. A large run grows at the end, in leaf operations of their own. */
+/* Lets others at the arena between two extents of a large run: nothing is under way. */
+static void give_way(void)
+{
+	lock_release(&SUPER->arena.lock);
+	atomic_store_explicit(&self->leaf_locks[LEAF_ARENA], 0, memory_order_release);
+	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
+}
+
+/* Grows until `n` neighbours and the reserve are there. A large run grows at the end. */
 static uint64_t grow_for(uint64_t n, bool urgent)
 {
 	struct arena *a = &SUPER->arena;
@@ -129,6 +145,9 @@ static uint64_t grow_for(uint64_t n, bool urgent)
 			return urgent || first == SLAB_NONE || a->free_slabs >= n + RESERVE_SLABS ? first : SLAB_NONE;
 		/* A grown extent stays, whatever becomes of the operation: its notes can go, the ones before it stay. */
 		atomic_store_explicit(&self->nleaf, mark_n, memory_order_release);
+		atomic_signal_fence(memory_order_seq_cst);
+		if (n > SLABS_PER_EXTENT && mark_n == 0)
+			give_way();
 		first = find_free(a->hint, n);
 	}
 	return first;
@@ -153,6 +172,8 @@ void arena_give(uint64_t first, uint64_t n)
 {
 	struct arena *a = &SUPER->arena;
 	leaf_lock(LEAF_ARENA, &a->lock);
+	if (!arena_is_taken(first))
+		panic("slab %llu is given back twice", (unsigned long long)first);
 	leaf_set(&a->free_slabs, a->free_slabs + n);
 	if (first < a->hint)
 		leaf_set(&a->hint, first);
@@ -200,80 +221,115 @@ static void collapse_some(void)
 #endif
 }
 
-/* The highest extent that is backed and wholly free, or SLAB_NONE. Arena lock held. */
-static uint64_t find_empty(void)
+/* ---- giving memory back ---- */
+
+/* Slots that were in a command when the extents had been taken out of use. Private to the one process that keeps house. */
+static struct {
+	bool noted;
+	uint32_t n, cap;
+	struct { uint32_t slot; uint64_t activity; } *v;
+} readers;
+
+static bool is_empty(uint64_t e)
 {
-	for (uint64_t e = SUPER->arena.nextents; e-- > 0;)
-		if (*backed_word(e) >> (e % 64) & 1 &&
-		    !(*taken_word(e * SLABS_PER_EXTENT) >> (e * SLABS_PER_EXTENT % 64) & EXTENT_BITS))
-			return e;
-	return SLAB_NONE;
+	return *backed_word(e) >> (e % 64) & 1 &&
+	       !(*taken_word(e * SLABS_PER_EXTENT) >> (e * SLABS_PER_EXTENT % 64) & EXTENT_BITS);
 }
 
-/* Takes an empty extent out of use and remembers that it is being punched. SLAB_NONE: none to spare. */
-static uint64_t begin_punch(void)
+/* The highest backed and wholly free extents, at most `max` neighbours whose bits share a word. Their number, 0: none. */
+static uint64_t find_empty(uint64_t max, uint64_t *first)
+{
+	uint64_t e = SUPER->arena.nextents, n = 0;
+	while (e > 0 && !is_empty(e - 1))
+		e--;
+	while (n < max && n < e && is_empty(e - 1 - n) && (e - 1 - n) / 64 == (e - 1) / 64)
+		n++;
+	*first = e - n;
+	return n;
+}
+
+/* Takes empty extents out of use and remembers that they are being punched. False: none to spare. */
+static bool begin_punch(void)
 {
 	struct arena *a = &SUPER->arena;
+	const uint64_t keep = RESERVE_SLABS + KEEP_EMPTY_EXTENTS * SLABS_PER_EXTENT;
 	leaf_lock(LEAF_ARENA, &a->lock);
-	uint64_t e = a->free_slabs > RESERVE_SLABS + KEEP_EMPTY_EXTENTS * SLABS_PER_EXTENT ? find_empty() : SLAB_NONE;
-	if (e != SLAB_NONE) {
-		uint64_t *t = taken_word(e * SLABS_PER_EXTENT), *b = backed_word(e);
-		leaf_set(t, *t | EXTENT_BITS << (e * SLABS_PER_EXTENT % 64));
-		leaf_set(b, *b & ~(1ull << (e % 64)));
-		leaf_set(&a->free_slabs, a->free_slabs - SLABS_PER_EXTENT);
-		leaf_set(&a->holes, a->holes + 1);
-		leaf_set(&a->punching, (e + 1) | (uint64_t)self_id << PUNCH_OWNER);
+	uint64_t first, spare = a->free_slabs > keep ? (a->free_slabs - keep) / SLABS_PER_EXTENT : 0;
+	uint64_t n = spare ? find_empty(spare < PUNCH_MAX ? spare : PUNCH_MAX, &first) : 0;
+	if (n) {
+		uint64_t *b = backed_word(first), mask = (n == 64 ? ~0ull : (1ull << n) - 1) << (first % 64);
+		leaf_note((first * SLABS_PER_EXTENT) | LEAF_RUN, n * SLABS_PER_EXTENT);
+		arena_mark(first * SLABS_PER_EXTENT, n * SLABS_PER_EXTENT, true);
+		leaf_set(b, *b & ~mask);
+		leaf_set(&a->free_slabs, a->free_slabs - n * SLABS_PER_EXTENT);
+		leaf_set(&a->holes, a->holes + n);
+		leaf_set(&a->punching, (first + 1) | n << PUNCH_COUNT);
 	}
 	leaf_end();
-	return e;
+	return n != 0;
 }
 
-static void end_punch(void)
+static void note_readers(void)
 {
+	/*
+	 * Pairs with activity_enter: after it, a slot seen even has not yet followed any reference that is gone now. Where the call is
+	 * missing, 10 ms are longer than any store waits to be seen.
+	 */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+	uint32_t high = atomic_load(&SUPER->slot_high); /* pages above were never backed and must not be touched */
+	readers.n = 0;
+	for (uint32_t i = 1; i <= high; i++) {
+		uint64_t activity = atomic_load_explicit(&store_slot(i)->activity, memory_order_acquire);
+		if (i == self_id || !(activity & 1))
+			continue;
+		if (readers.n == readers.cap) {
+			readers.cap = readers.cap ? 2 * readers.cap : 64;
+			readers.v = realloc(readers.v, readers.cap * sizeof *readers.v);
+			if (!readers.v)
+				fatal("out of memory for the list of readers");
+		}
+		readers.v[readers.n].slot = i;
+		readers.v[readers.n++].activity = activity;
+	}
+	readers.noted = true;
+}
+
+/* Whether all of them have left the command they were in; looks for about 4 ms. */
+static bool readers_left(void)
+{
+	for (int i = 0; i < 5; i++) {
+		while (readers.n > 0 && atomic_load_explicit(&store_slot(readers.v[readers.n - 1].slot)->activity,
+							     memory_order_acquire) != readers.v[readers.n - 1].activity)
+			readers.n--;
+		if (readers.n == 0)
+			return true;
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	}
+	return false;
+}
+
+/* Goes on with what begin_punch began, here or in a process that died. False: somebody still reads. */
+static bool punch(void)
+{
+	uint64_t p = __atomic_load_n(&SUPER->arena.punching, __ATOMIC_RELAXED);
+	if (!readers.noted)
+		note_readers();
+	if (!readers_left())
+		return false;
+	region_punch(SUPER->fixed + ((p & PUNCH_FIRST) - 1) * EXTENT_BYTES, (p >> PUNCH_COUNT) * EXTENT_BYTES);
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
 	leaf_set(&SUPER->arena.punching, 0);
 	leaf_end();
+	readers.noted = false;
+	return true;
 }
 
 void arena_keep_house(void)
 {
 	keep_spare();
 	collapse_some();
-	for (int i = 0; i < 32; i++) {
-		uint64_t free = __atomic_load_n(&SUPER->arena.free_slabs, __ATOMIC_RELAXED);
-		if (free <= RESERVE_SLABS + KEEP_EMPTY_EXTENTS * SLABS_PER_EXTENT)
+	for (int i = 0; i < 32; i++)
+		if ((!__atomic_load_n(&SUPER->arena.punching, __ATOMIC_RELAXED) && !begin_punch()) || !punch())
 			return;
-		uint64_t e = begin_punch();
-		if (e == SLAB_NONE)
-			return;
-		activity_wait_all();
-		region_punch(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES);
-		end_punch();
-	}
-}
-
-void arena_recover(uint32_t id)
-{
-	uint64_t p = SUPER->arena.punching & PUNCH_EXTENT;
-	if (p == 0 || p > SUPER->arena.nextents || SUPER->arena.punching >> PUNCH_OWNER != id)
-		return;
-	activity_wait_all();
-	region_punch(SUPER->fixed + (p - 1) * EXTENT_BYTES, EXTENT_BYTES);
-	end_punch();
-}
-
-void activity_wait_all(void)
-{
-	/* Pairs with activity_enter: after it, a slot seen even has not yet followed any reference that is gone now. */
-	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	uint32_t high = atomic_load(&SUPER->slot_high); /* pages above were never backed and must not be touched */
-	for (uint32_t i = 1; i <= high; i++) {
-		struct slot *s = store_slot(i);
-		uint64_t seen = atomic_load_explicit(&s->activity, memory_order_acquire);
-		if (s == self || !(seen & 1))
-			continue;
-		struct timespec ms = {0, 1000000};
-		while (atomic_load_explicit(&s->activity, memory_order_acquire) == seen)
-			nanosleep(&ms, NULL);
-	}
 }

@@ -86,10 +86,10 @@ void lock_wake(lock_word *l, uint32_t old)
 
 void lock_break(lock_word *l, uint32_t who)
 {
-	uint32_t v = atomic_load_explicit(l, memory_order_acquire);
-	while ((v & LOCK_OWNER) == who)
-		if (atomic_compare_exchange_weak_explicit(l, &v, v & LOCK_STARVING, memory_order_release,
-							  memory_order_relaxed))
-			break;
-	lock_wake(l, v | LOCK_WAITERS);
+	uint32_t v = atomic_load_explicit(l, memory_order_acquire), to;
+	/* The dead one may have been the starving waiter: the flag goes; all wake up, and who still starves sets it again. */
+	do
+		to = (v & LOCK_OWNER) == who ? 0 : v & ~LOCK_STARVING;
+	while (to != v && !atomic_compare_exchange_weak_explicit(l, &v, to, memory_order_acq_rel, memory_order_acquire));
+	lock_wake(l, LOCK_STARVING);
 }

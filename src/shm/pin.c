@@ -52,6 +52,7 @@ struct pin pin_take(void)
 		p.epoch = e;
 		atomic_store(&t->pin[p.index], owner | e);
 	}
+	atomic_thread_fence(memory_order_seq_cst); /* before any look at a lock word: see txn_begin */
 	return p;
 }
 

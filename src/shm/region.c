@@ -62,9 +62,20 @@ static void lay_out(struct super *s, uint32_t slots, uint32_t databases)
 	s->fixed = round_up(off, EXTENT_BYTES);
 }
 
+#ifdef BULKHEAD_DEBUG
+long region_fail_after = -1;
+#endif
+
 static bool back(int fd, uint64_t off, uint64_t n)
 {
 	int e;
+#ifdef BULKHEAD_DEBUG
+	if (region_fail_after == 0) {
+		errno = ENOSPC;
+		return false;
+	}
+	region_fail_after -= region_fail_after > 0;
+#endif
 	do
 		e = posix_fallocate(fd, (off_t)off, (off_t)n);
 	while (e == EINTR);

@@ -124,6 +124,10 @@ void txn_begin(const uint16_t *stripes, uint32_t n)
 		hold(held_stripe(i));
 	}
 	txn.running = true;
+#ifndef __x86_64__
+	/* Locks before epoch: who pins an epoch and then finds a stripe unlocked must be seen here (there, a CAS is a full fence). */
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
 	txn.epoch = atomic_load_explicit(&SUPER->epoch, memory_order_acquire);
 	if (txn_checks)
 		for (uint32_t i = 0; i < n; i++)
@@ -173,11 +177,11 @@ bool txn_touch(uint32_t stripe, void *p, uint64_t n)
 	return true;
 }
 
-ref txn_alloc(uint64_t size, enum block_kind kind)
+static ref alloc(uint64_t size, enum block_kind kind, bool urgent)
 {
 	if (!journal_room(JOURNAL_BLOCK_RECORD))
 		return REF_NONE;
-	ref r = heap_alloc(size, kind, false);
+	ref r = heap_alloc(size, kind, urgent);
 	if (ref_is_none(r)) {
 		leaf_cancel();
 		wake_expirer();
@@ -186,6 +190,16 @@ ref txn_alloc(uint64_t size, enum block_kind kind)
 	journal_block_leaf(JOURNAL_ALLOC, r, kind);
 	leaf_end();
 	return r;
+}
+
+ref txn_alloc(uint64_t size, enum block_kind kind)
+{
+	return alloc(size, kind, false);
+}
+
+ref txn_alloc_urgent(uint64_t size, enum block_kind kind)
+{
+	return alloc(size, kind, true);
 }
 
 bool txn_free(ref block, enum block_kind kind)
@@ -198,7 +212,7 @@ bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
 	if (!pin_needs(born, txn.epoch))
 		return txn_free(block, BLOCK_DATA);
 	struct stripe *s = store_stripe(stripe);
-	ref r = txn_alloc(sizeof(struct retained), BLOCK_META);
+	ref r = txn_alloc_urgent(sizeof(struct retained), BLOCK_META);
 	if (ref_is_none(r) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
 	    !txn_touch(stripe, &s->retained, sizeof s->retained))
 		return false;
@@ -249,8 +263,9 @@ bool txn_commit(void)
 void txn_rollback(void)
 {
 	journal_undo_all(self);
-	versions_even();
+	/* Before the versions: from here on a medic does not undo again, which would show half-done states under even versions. */
 	atomic_store_explicit(&self->state, TXN_ROLLED_BACK, memory_order_release);
+	versions_even();
 	release_all();
 	txn.running = false;
 	finish(self, false);

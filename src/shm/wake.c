@@ -18,11 +18,15 @@ void wake_expirer(void)
 void hint_lower(uint32_t stripe, int64_t due)
 {
 	_Atomic uint64_t *h = hint_word(stripe / (STRIPES / HINT_GROUPS));
+	/* The stripe's version is odd for all to see before the hint is looked at: an expirer that clears it later waits for us. */
+	atomic_thread_fence(memory_order_seq_cst);
 	uint64_t d = due < 0 ? 0 : (uint64_t)due, now = atomic_load(h);
-	while (d < now && !atomic_compare_exchange_weak(h, &now, d))
-		;
-	if (d < atomic_load(&SUPER->expirer_until))
-		wake_expirer();
+	while (d < now)
+		if (atomic_compare_exchange_weak(h, &now, d)) {
+			if (d < atomic_load(&SUPER->expirer_until))
+				wake_expirer();
+			return;
+		}
 }
 
 void wake_sweeper(void)

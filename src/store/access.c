@@ -177,12 +177,13 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 	for (;;) {
 		a->mode = ACCESS_WRITE;
 		a->effects = false;
+		a->no_memory = false;
 		txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes);
 		int r = body(a, arg);
-		if (r == BODY_ABORT) {
+		if (r == BODY_ABORT || a->no_memory) {
 			txn_rollback();
 			count_add(COUNTER_ROLLBACKS, 1);
-			return r;
+			return r == BODY_ABORT ? r : -1;
 		}
 #ifdef BULKHEAD_DEBUG
 		if (!a->effects && txn_changed())

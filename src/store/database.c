@@ -40,49 +40,42 @@ struct root *db_root(uint32_t db)
 	return map_root(map_now(), db);
 }
 
-/* The first map and each first root are made by a leaf operation; an empty root is as good as none, so nothing needs undoing. */
-static bool make_map(void)
-{
-	ref r = heap_alloc(map_bytes(), BLOCK_META, false);
-	if (ref_is_none(r))
-		return false;
-	memset(at(r), 0, map_bytes());
-	((struct db_map *)at(r))->n = SUPER->databases;
-	leaf_set(&SUPER->map.off, r.off);
-	return true;
-}
+/*
+ * The first map and each first root. Whoever sees one uses it at once, so it must not be taken away again when its maker dies: it is put
+ * in place with NOT_YET set, which peek() takes for no reference, and without once the operation that made it cannot be undone any more. A
+ * maker that dies in between leaves a good block, which the next one, under the map lock, declares so.
+ */
+#define NOT_YET 1ull
 
-static bool make_root(uint32_t db)
+static bool make(ref *place, uint64_t bytes, ref *made)
 {
-	ref r = heap_alloc(sizeof(struct root), BLOCK_META, false);
-	if (ref_is_none(r))
-		return false;
-	memset(at(r), 0, sizeof(struct root));
-	struct db_map *m = at(SUPER->map);
-	atomic_thread_fence(memory_order_release);
-	leaf_set(&m->roots[db].off, r.off);
+	leaf_lock(LEAF_MAP, &SUPER->map_lock);
+	if (ref_is_none(*place)) {
+		ref r = heap_alloc(bytes, BLOCK_META, false);
+		if (ref_is_none(r)) {
+			leaf_cancel();
+			return false;
+		}
+		memset(at(r), 0, bytes);
+		leaf_set(&place->off, r.off | NOT_YET);
+	}
+	leaf_commit();
+	__atomic_store_n(&place->off, place->off & ~NOT_YET, __ATOMIC_RELEASE);
+	*made = *place;
+	leaf_end();
 	return true;
 }
 
 struct root *db_root_make(uint32_t db)
 {
-	if (ref_is_none(SUPER->map)) {
-		leaf_lock(LEAF_MAP, &SUPER->map_lock);
-		if (ref_is_none(SUPER->map) && !make_map()) {
-			leaf_cancel();
-			return NULL;
-		}
-		leaf_end();
-	}
-	if (!db_root(db)) {
-		leaf_lock(LEAF_MAP, &SUPER->map_lock);
-		if (!db_root(db) && !make_root(db)) {
-			leaf_cancel();
-			return NULL;
-		}
-		leaf_end();
-	}
-	return db_root(db);
+	struct root *root = db_root(db);
+	ref r;
+	if (root)
+		return root;
+	if (!map_now() && !make(&SUPER->map, map_bytes(), &r))
+		return NULL;
+	struct db_map *m = at(SUPER->map);
+	return make(&m->roots[db], sizeof(struct root), &r) ? at(r) : NULL;
 }
 
 struct root *db_root_at(struct pin p, uint32_t db)
@@ -114,7 +107,7 @@ static void mark_all(void)
 /* A copy of the map to change, in place of the present one. NULL: no memory. */
 static struct db_map *renew_map(void)
 {
-	ref old = SUPER->map, r = txn_alloc(map_bytes(), BLOCK_META);
+	ref old = SUPER->map, r = txn_alloc_urgent(map_bytes(), BLOCK_META);
 	if (ref_is_none(r) || !txn_touch(0, &SUPER->map, sizeof SUPER->map))
 		return NULL;
 	struct db_map *m = at(r), *o = at(old);
@@ -139,13 +132,14 @@ static bool retire_root(struct db_map *m, uint32_t db)
 {
 	if (ref_is_none(m->roots[db]))
 		return true;
-	struct root *r = at(m->roots[db]);
+	ref gone = {m->roots[db].off & ~NOT_YET};
+	struct root *r = at(gone);
 	if (!txn_touch(0, r, offsetof(struct root, bins)) ||
 	    !txn_touch(0, &SUPER->retired_roots, sizeof SUPER->retired_roots))
 		return false;
 	r->died = txn_epoch();
 	r->next = SUPER->retired_roots;
-	SUPER->retired_roots = m->roots[db];
+	SUPER->retired_roots = gone;
 	m->roots[db] = REF_NONE;
 	atomic_store(&SUPER->sweep_wanted, 1);
 	return true;
@@ -297,12 +291,8 @@ void db_sweep_retired(void)
 
 /* ---- figures ---- */
 
-void db_stats(uint32_t db, struct db_stats *out)
+static void add_up(const struct root *root, struct db_stats *out)
 {
-	*out = (struct db_stats){0};
-	const struct root *root = db_root(db);
-	if (!root)
-		return;
 	int64_t now = clock_wall_ms(), sum = 0, samples = 0;
 	for (uint32_t i = 0; i < STRIPES; i++) {
 		const struct bin *b = &root->bins[i];
@@ -318,4 +308,15 @@ void db_stats(uint32_t db, struct db_stats *out)
 		}
 	}
 	out->avg_ttl = samples ? sum / samples : 0;
+}
+
+void db_stats(uint32_t db, struct db_stats *out)
+{
+	*out = (struct db_stats){0};
+	bool joined = activity_join();
+	const struct root *root = db_root(db);
+	if (root)
+		add_up(root, out);
+	if (joined)
+		activity_leave();
 }

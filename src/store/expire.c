@@ -23,6 +23,7 @@
 
 #define DUE_PER_TXN 32u
 #define RETAINED_PER_TXN 128u
+#define READ_TRIES 16
 #define LOOK_MS 1000 /* never sleeps longer; then looks at every stripe, whatever the hints say */
 
 static struct access expirer_access; /* for effects */
@@ -96,29 +97,39 @@ static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 	return ok;
 }
 
-/* The earliest entry of a stripe over all databases, wall ms; INT64_MAX: none. By version, waiting for a writer to finish. */
+static int64_t first_due(uint32_t stripe)
+{
+	int64_t first = INT64_MAX;
+	for (uint32_t db = 0; db < SUPER->databases; db++) {
+		const struct root *root = db_root(db);
+		const struct bin *b = root ? &root->bins[stripe] : NULL;
+		if (!b || __atomic_load_n(&b->ndue, __ATOMIC_RELAXED) == 0)
+			continue;
+		ref q = {__atomic_load_n(&b->due.off, __ATOMIC_RELAXED)};
+		const uint64_t *w = peek(q, 8);
+		int64_t t = w ? due_time(__atomic_load_n(w, __ATOMIC_RELAXED)) : 0;
+		first = t < first ? t : first;
+	}
+	return first;
+}
+
+/* The earliest entry of a stripe over all databases, wall ms; INT64_MAX: none. By version, else when its writer has finished. */
 static int64_t stripe_due(uint32_t stripe)
 {
-	for (;;) {
+	for (int i = 0; i < READ_TRIES; i++) {
 		uint64_t v = version_read(stripe);
-		int64_t first = INT64_MAX;
 		if (v & 1) {
 			sched_yield();
 			continue;
 		}
-		for (uint32_t db = 0; db < SUPER->databases; db++) {
-			const struct root *root = db_root(db);
-			const struct bin *b = root ? &root->bins[stripe] : NULL;
-			if (!b || __atomic_load_n(&b->ndue, __ATOMIC_RELAXED) == 0)
-				continue;
-			ref q = {__atomic_load_n(&b->due.off, __ATOMIC_RELAXED)};
-			const uint64_t *w = peek(q, 8);
-			int64_t t = w ? due_time(__atomic_load_n(w, __ATOMIC_RELAXED)) : 0;
-			first = t < first ? t : first;
-		}
+		int64_t first = first_due(stripe);
 		if (version_same(stripe, v))
 			return first;
 	}
+	stripe_lock(stripe);
+	int64_t first = first_due(stripe);
+	stripe_unlock(stripe);
+	return first;
 }
 
 /* Deletes what is due in a group of stripes and sets its hint anew. */
@@ -127,6 +138,7 @@ static void expire_group(uint32_t g)
 	const uint32_t per = STRIPES / HINT_GROUPS;
 	/* Cleared first: who inserts from here on lowers it again, who inserted before is seen below. */
 	atomic_store(hint_word(g), UINT64_MAX);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in hint_lower */
 	for (uint32_t s = g * per; s < (g + 1) * per; s++) {
 		int64_t due, now = clock_wall_ms();
 		bool more = true, ok = true;
@@ -147,7 +159,7 @@ static void expire_group(uint32_t g)
 
 /* ---- retained items ---- */
 
-/* Frees what no pin needs any more from a stripe's list. False: no memory now. */
+/* Frees what no pin needs any more from a stripe's list, so much at a time. False: no memory now. */
 static bool sweep_list(uint32_t stripe, bool *more)
 {
 	struct stripe *s = store_stripe(stripe);
@@ -166,7 +178,7 @@ static bool sweep_list(uint32_t stripe, bool *more)
 		s->nretained--;
 		freed++;
 	}
-	*more = freed == RETAINED_PER_TXN;
+	*more = freed > 0;
 	return true;
 }
 
@@ -177,9 +189,13 @@ static bool sweep_stripe(uint32_t stripe)
 	while (more && ok) {
 		activity_enter();
 		txn_begin(&s, 1);
-		ok = sweep_list(stripe, &more);
-		if (ok && ref_is_none(store_stripe(stripe)->retained))
+		/* The bit goes when the list is seen empty, not when it becomes so: that may still be rolled back. */
+		if (ref_is_none(store_stripe(stripe)->retained)) {
 			atomic_fetch_and(dirty_word(stripe), ~(1ull << (stripe % 64)));
+			more = false;
+		} else {
+			ok = sweep_list(stripe, &more);
+		}
 		if (ok)
 			ok = txn_commit();
 		else
@@ -247,11 +263,13 @@ static void sleep_until(int64_t when)
 void expirer_run(void)
 {
 	int64_t look = 0;
+	/* One that died may have taken this down and swept nothing. */
+	atomic_store(&SUPER->sweep_wanted, 1);
 	while (!stop_requested()) {
 		int64_t now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
 		for (uint32_t g = 0; g < HINT_GROUPS; g++)
-			if (all || (int64_t)atomic_load(hint_word(g)) <= now)
+			if (all || atomic_load(hint_word(g)) <= (uint64_t)now)
 				expire_group(g);
 		if (all)
 			look = now + LOOK_MS;

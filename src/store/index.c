@@ -116,13 +116,10 @@ static uint64_t *free_cell(uint64_t *table, uint32_t nbuckets, uint32_t tag)
 				return &table[b * CELLS + i];
 }
 
-/* Replaces the table by one of `nbuckets` or what its block holds beyond; the cells move in order. */
-static bool resize(uint32_t stripe, struct bin *b, uint32_t nbuckets)
+/* Replaces the table by the block `r`, as many buckets as it holds; the cells move in order. False: no journal memory. */
+static bool resize(uint32_t stripe, struct bin *b, ref r)
 {
-	ref r = txn_alloc((uint64_t)nbuckets * 64, BLOCK_META);
-	if (ref_is_none(r))
-		return false;
-	nbuckets = (uint32_t)(heap_block_size(r) / 64);
+	uint32_t nbuckets = (uint32_t)(heap_block_size(r) / 64);
 	uint64_t *to = at(r), *from = b->nbuckets ? at(b->table) : NULL;
 	memset(to, 0, (size_t)nbuckets * 64);
 	for (uint32_t i = 0; i < b->nbuckets * CELLS; i++)
@@ -137,8 +134,11 @@ static bool resize(uint32_t stripe, struct bin *b, uint32_t nbuckets)
 
 bool index_insert(uint32_t stripe, struct bin *b, uint32_t tag, ref item)
 {
-	if (b->count + 1 > (uint64_t)b->nbuckets * FILL_NUM && !resize(stripe, b, b->nbuckets + b->nbuckets / 8 + 1))
-		return false;
+	if (b->count + 1 > (uint64_t)b->nbuckets * FILL_NUM) {
+		ref r = txn_alloc((b->nbuckets + b->nbuckets / 8 + 1) * 64ull, BLOCK_META);
+		if (ref_is_none(r) || !resize(stripe, b, r))
+			return false;
+	}
 	uint64_t *c = free_cell(at(b->table), b->nbuckets, tag);
 	if (!txn_touch(stripe, c, 8) || !txn_touch(stripe, &b->count, sizeof b->count))
 		return false;
@@ -192,7 +192,9 @@ bool index_remove(uint32_t stripe, struct bin *b, uint64_t *c)
 	}
 	cell_store(c, 0);
 	b->count--;
-	if (b->nbuckets > 4 && b->count < b->nbuckets * 3)
-		return resize(stripe, b, b->nbuckets / 2 + 1);
-	return true;
+	if (b->nbuckets <= 4 || b->count >= b->nbuckets * 3)
+		return true;
+	/* Without memory for a smaller table the larger one does: a full store must still delete. */
+	ref r = txn_alloc((b->nbuckets / 2 + 1) * 64ull, BLOCK_META);
+	return ref_is_none(r) || resize(stripe, b, r);
 }

@@ -5,6 +5,7 @@
 #ifndef BULKHEAD_STORE_INTERNAL_H
 #define BULKHEAD_STORE_INTERNAL_H
 
+#include "shm/lock.h"
 #include "shm/pin.h"
 #include "shm/slot.h"
 #include "shm/txn.h"
@@ -21,6 +22,7 @@ struct access {
 	enum access_mode mode;
 	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
 	bool effects;              /* an effect was handed over */
+	bool no_memory;            /* a change failed half-way where the body cannot know: it must not commit */
 	uint32_t cursor;           /* where in plan->keys the next key is expected */
 	uint32_t nstripes;
 	struct key_hash *hashes;   /* per key of the plan */
@@ -40,8 +42,20 @@ struct root *db_root(uint32_t db);
 /* The same, made when there is none. A stripe must be held. NULL: no memory. */
 struct root *db_root_make(uint32_t db);
 
-/* The root of database `db` as of a pin. Takes stripe 0 for a moment. */
+/*
+ * The root of database `db` as of a pin, or NULL. Takes stripe 0 for a moment. A transaction that began below the pin may still be making the
+ * first root: a caller that gets NULL waits for the stripes it cares about (stripe_await) and asks again.
+ */
 struct root *db_root_at(struct pin p, uint32_t db);
+
+/* Waits for whoever holds the stripe now. */
+static inline void stripe_await(uint32_t stripe)
+{
+	if (lock_owner(&store_stripe(stripe)->lock) == 0)
+		return;
+	stripe_lock(stripe);
+	stripe_unlock(stripe);
+}
 
 /* The hash of a key: from the plan when it is one of its keys. */
 struct key_hash access_hash(struct access *a, const struct arg *key);

@@ -71,6 +71,10 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 	struct key_hash h = access_hash(a, key);
 	struct root *root = db_root_at(a->pin, db);
 	bool found = false;
+	if (!root) {
+		stripe_await(h.stripe);
+		root = db_root_at(a->pin, db);
+	}
 	if (!root)
 		return false;
 	stripe_lock(h.stripe);
@@ -104,8 +108,10 @@ static void note_clock(struct access *a, const struct spot *s)
 
 static void delete_expired(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
 {
-	if (!spot_remove(s))
+	if (!spot_remove(s)) {
+		a->no_memory = true;
 		return;
+	}
 	effect_key(a, db, "DEL", key);
 	count_add(COUNTER_EXPIRED, 1);
 }

@@ -8,7 +8,6 @@
 #include "store/recover.h"
 
 #include "base/log.h"
-#include "shm/arena.h"
 #include "shm/leaf.h"
 #include "shm/pin.h"
 #include "shm/txn.h"
@@ -31,6 +30,5 @@ void recover_slots(const uint32_t *slots, unsigned n)
 			continue;
 		txn_recover(slots[i]);
 		pin_recover(slots[i]);
-		arena_recover(slots[i]);
 	}
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fuzzes the command parser. For any bytes: no bad access (run it with sanitizers), arguments lie inside the buffer, the
- * parser makes progress, and the outcome is the same however the bytes are cut into pieces.
+/* Fuzzes the command parser. For any bytes: no bad access (run it with sanitizers), arguments lie inside the buffer,
+ * the parser makes progress, and the outcome is the same however the bytes are cut into pieces.
  *
  * With libFuzzer:  clang -g -O1 -fsanitize=fuzzer,address,undefined -DFUZZ_ENGINE ...
  * On its own:      gcc -g -O1 -fsanitize=address,undefined ...; resp_parse_fuzz [SECONDS [SEED]]
- *                  mutates a built-in corpus for that long (10 s); the seed is printed, so that a crash can be repeated.
+ *                  mutates a built-in corpus for that long (10 s); the seed is printed, so that a crash can be
+ * repeated.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,87 +18,87 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CHECK(cond)                                                                                                    \
-    do {                                                                                                               \
-        if (!(cond)) {                                                                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                 \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+	do {                                                                                                           \
+		if (!(cond)) {                                                                                         \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                     \
+			abort();                                                                                       \
+		}                                                                                                      \
+	} while (0)
 
 static const uint64_t key[2] = {1, 2};
 
 /* What was parsed, in one number. */
 struct digest {
-    uint64_t value;
-    size_t commands;
-    enum resp_result last;
+	uint64_t value;
+	size_t commands;
+	enum resp_result last;
 };
 
 static void add(struct digest *d, const void *p, size_t n)
 {
-    uint64_t pair[2] = {d->value, hash_bytes(p, n, key)};
-    d->value = hash_bytes(pair, sizeof(pair), key);
+	uint64_t pair[2] = {d->value, hash_bytes(p, n, key)};
+	d->value = hash_bytes(pair, sizeof(pair), key);
 }
 
 /* Gives the parser all bytes in pieces of at most `piece`, each time in a block of exactly their size. */
 static struct digest parse(const uint8_t *data, size_t size, size_t piece, const struct resp_limits *limits)
 {
-    struct digest d = {.last = PARSE_MORE};
-    struct resp_parser p;
-    struct buf in;
-    resp_parser_init(&p);
-    buf_init(&in);
+	struct digest d = {.last = PARSE_MORE};
+	struct resp_parser p;
+	struct buf in;
+	resp_parser_init(&p);
+	buf_init(&in);
 
-    for (size_t at = 0; at < size && d.last == PARSE_MORE; at += piece) {
-        size_t n = size - at < piece ? size - at : piece;
-        resp_parser_compact(&p, &in);
-        char *exact = malloc(in.len + n);
-        CHECK(exact);
-        if (in.len)
-            memcpy(exact, in.data, in.len);
-        memcpy(exact + in.len, data + at, n);
-        free(in.data);
-        in = (struct buf){.data = exact, .len = in.len + n, .cap = in.len + n};
+	for (size_t at = 0; at < size && d.last == PARSE_MORE; at += piece) {
+		size_t n = size - at < piece ? size - at : piece;
+		resp_parser_compact(&p, &in);
+		char *exact = malloc(in.len + n);
+		CHECK(exact);
+		if (in.len)
+			memcpy(exact, in.data, in.len);
+		memcpy(exact + in.len, data + at, n);
+		free(in.data);
+		in = (struct buf){.data = exact, .len = in.len + n, .cap = in.len + n};
 
-        size_t before = p.consumed;
-        while ((d.last = resp_parse(&p, &in, limits)) == PARSE_COMMAND) {
-            CHECK(p.argc > 0 && p.consumed > before && p.consumed <= in.len);
-            for (size_t i = 0; i < p.argc; i++) {
-                const struct arg *a = &p.argv[i];
-                CHECK(a->p >= in.data + before && a->p + a->n <= in.data + p.consumed);
-                add(&d, a->p, a->n);
-            }
-            add(&d, &p.argc, sizeof(p.argc));
-            d.commands++;
-            before = p.consumed;
-        }
-        CHECK(p.consumed <= in.len);
-        CHECK(p.wanted == 0 || (d.last == PARSE_MORE && p.wanted > 2));
-    }
-    if (d.last == PARSE_ERROR) {
-        CHECK(memchr(p.error, '\0', sizeof(p.error)) && strncmp(p.error, "Protocol error: ", 16) == 0);
-        add(&d, p.error, strlen(p.error));
-    }
-    resp_parser_deinit(&p);
-    buf_deinit(&in);
-    return d;
+		size_t before = p.consumed;
+		while ((d.last = resp_parse(&p, &in, limits)) == PARSE_COMMAND) {
+			CHECK(p.argc > 0 && p.consumed > before && p.consumed <= in.len);
+			for (size_t i = 0; i < p.argc; i++) {
+				const struct arg *a = &p.argv[i];
+				CHECK(a->p >= in.data + before && a->p + a->n <= in.data + p.consumed);
+				add(&d, a->p, a->n);
+			}
+			add(&d, &p.argc, sizeof(p.argc));
+			d.commands++;
+			before = p.consumed;
+		}
+		CHECK(p.consumed <= in.len);
+		CHECK(p.wanted == 0 || (d.last == PARSE_MORE && p.wanted > 2));
+	}
+	if (d.last == PARSE_ERROR) {
+		CHECK(memchr(p.error, '\0', sizeof(p.error)) && strncmp(p.error, "Protocol error: ", 16) == 0);
+		add(&d, p.error, strlen(p.error));
+	}
+	resp_parser_deinit(&p);
+	buf_deinit(&in);
+	return d;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct resp_limits limits[] = {{.authenticated = true, .proto_max_bulk_len = 512 << 20},
-                                                {.authenticated = false, .proto_max_bulk_len = 100000}};
-    if (size == 0 || size >= RESP_INLINE_MAX) /* longer lines may be refused or not, by how they come */
-        return 0;
-    for (size_t l = 0; l < 2; l++) {
-        struct digest whole = parse(data, size, size, &limits[l]);
-        size_t pieces[] = {size < 2000 ? 1 : 61, 7, 1 + data[0], size / 2 + 1};
-        for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-            struct digest d = parse(data, size, pieces[i], &limits[l]);
-            CHECK(d.value == whole.value && d.commands == whole.commands && d.last == whole.last);
-        }
-    }
-    return 0;
+	static const struct resp_limits limits[] = {{.authenticated = true, .proto_max_bulk_len = 512 << 20},
+						    {.authenticated = false, .proto_max_bulk_len = 100000}};
+	if (size == 0 || size >= RESP_INLINE_MAX) /* longer lines may be refused or not, by how they come */
+		return 0;
+	for (size_t l = 0; l < 2; l++) {
+		struct digest whole = parse(data, size, size, &limits[l]);
+		size_t pieces[] = {size < 2000 ? 1 : 61, 7, 1 + data[0], size / 2 + 1};
+		for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+			struct digest d = parse(data, size, pieces[i], &limits[l]);
+			CHECK(d.value == whole.value && d.commands == whole.commands && d.last == whole.last);
+		}
+	}
+	return 0;
 }
 
 #ifndef FUZZ_ENGINE
@@ -115,75 +116,97 @@ static const char *const corpus[] = {
     "*2\r\n$11\r\nhello\r\n\"'x\r\n$3\r\nabc\r\nget \"x\" y\n",
 };
 
-static const char *const tokens[] = {"*", "$", "\r\n", "\r", "\n", "\"", "'", "\\x", "-1", "0", "1", "2", "10", "*1\r\n", "$1\r\n",
-                                     "$4\r\nPING\r\n", "\\", " ", "post", "Host:", "99999999999999999999", "2147483648", "65536"};
+static const char *const tokens[] = {"*",
+				     "$",
+				     "\r\n",
+				     "\r",
+				     "\n",
+				     "\"",
+				     "'",
+				     "\\x",
+				     "-1",
+				     "0",
+				     "1",
+				     "2",
+				     "10",
+				     "*1\r\n",
+				     "$1\r\n",
+				     "$4\r\nPING\r\n",
+				     "\\",
+				     " ",
+				     "post",
+				     "Host:",
+				     "99999999999999999999",
+				     "2147483648",
+				     "65536"};
 
 static uint64_t state;
 
 static size_t below(size_t n)
 {
-    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    return (size_t)(state >> 16) % n;
+	state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+	return (size_t)(state >> 16) % n;
 }
 
 /* One change of the n bytes at s, which has room for max; returns the new length. */
 static size_t mutate(uint8_t *s, size_t n, size_t max)
 {
-    size_t at = below(n + 1);
-    const char *token = tokens[below(sizeof(tokens) / sizeof(tokens[0]))];
-    size_t len = strlen(token);
-    switch (below(6)) {
-    case 0: /* another byte */
-        if (at < n)
-            s[at] = (uint8_t)below(256);
-        return n;
-    case 1: /* bytes gone */
-        len = below(8);
-        if (at + len > n)
-            return n;
-        memmove(s + at, s + at + len, n - at - len);
-        return n - len;
-    case 2: /* cut short */ return at ? at : n;
-    case 3: /* a part twice */
-        len = below(64);
-        if (at + len > n || n + len > max)
-            return n;
-        memmove(s + at + len, s + at, n - at);
-        return n + len;
-    default: /* something meaningful in between */
-        if (n + len > max)
-            return n;
-        memmove(s + at + len, s + at, n - at);
-        memcpy(s + at, token, len);
-        return n + len;
-    }
+	size_t at = below(n + 1);
+	const char *token = tokens[below(sizeof(tokens) / sizeof(tokens[0]))];
+	size_t len = strlen(token);
+	switch (below(6)) {
+	case 0: /* another byte */
+		if (at < n)
+			s[at] = (uint8_t)below(256);
+		return n;
+	case 1: /* bytes gone */
+		len = below(8);
+		if (at + len > n)
+			return n;
+		memmove(s + at, s + at + len, n - at - len);
+		return n - len;
+	case 2: /* cut short */
+		return at ? at : n;
+	case 3: /* a part twice */
+		len = below(64);
+		if (at + len > n || n + len > max)
+			return n;
+		memmove(s + at + len, s + at, n - at);
+		return n + len;
+	default: /* something meaningful in between */
+		if (n + len > max)
+			return n;
+		memmove(s + at + len, s + at, n - at);
+		memcpy(s + at, token, len);
+		return n + len;
+	}
 }
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 10;
-    state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    if (state == 0)
-        random_bytes(&state, sizeof(state));
-    printf("seed %llu\n", (unsigned long long)state);
-    fflush(stdout);
+	double seconds = argc > 1 ? atof(argv[1]) : 10;
+	state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+	if (state == 0)
+		random_bytes(&state, sizeof(state));
+	printf("seed %llu\n", (unsigned long long)state);
+	fflush(stdout);
 
-    int64_t end = clock_mono_ms() + (int64_t)(seconds * 1000);
-    unsigned long long runs = 0;
-    static uint8_t s[4096];
-    for (; runs % 256 || clock_mono_ms() < end; runs++) {
-        size_t n = 0;
-        for (size_t parts = 1 + below(4); parts > 0; parts--) {
-            const char *c = corpus[below(sizeof(corpus) / sizeof(corpus[0]))];
-            memcpy(s + n, c, strlen(c));
-            n += strlen(c);
-        }
-        for (size_t changes = below(12); changes > 0 && n > 0; changes--)
-            n = mutate(s, n, sizeof(s));
-        LLVMFuzzerTestOneInput(s, n);
-    }
-    printf("%llu inputs, no failure\n", runs);
-    return 0;
+	int64_t end = clock_mono_ms() + (int64_t)(seconds * 1000);
+	unsigned long long runs = 0;
+	static uint8_t s[4096];
+	for (; runs % 256 || clock_mono_ms() < end; runs++) {
+		size_t n = 0;
+		for (size_t parts = 1 + below(4); parts > 0; parts--) {
+			const char *c = corpus[below(sizeof(corpus) / sizeof(corpus[0]))];
+			memcpy(s + n, c, strlen(c));
+			n += strlen(c);
+		}
+		for (size_t changes = below(12); changes > 0 && n > 0; changes--)
+			n = mutate(s, n, sizeof(s));
+		LLVMFuzzerTestOneInput(s, n);
+	}
+	printf("%llu inputs, no failure\n", runs);
+	return 0;
 }
 
 #endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Figures about the server's processes, for INFO.
+ *
+ * Runs in workers. Asks the kernel, about the pids that the control region names; a pid that has just ended counts as nothing. What
+ * needs /proc and does not get it is 0.
+ */
+#include "info.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+
+#define LOOKED_AT 64u /* workers whose memory is looked at */
+
+/* The slots that may be held: 0 to one below this. */
+static uint32_t slots_end(void)
+{
+	return atomic_load_explicit(&control->slots_used, memory_order_relaxed);
+}
+
+/* The pid of a slot, 0: nobody's. */
+static int32_t slot_pid(uint32_t slot)
+{
+	return atomic_load_explicit(&control_page(slot)->pid, memory_order_relaxed);
+}
+
+static enum process_kind slot_kind(uint32_t slot)
+{
+	return (enum process_kind)atomic_load_explicit(&control_page(slot)->kind, memory_order_relaxed);
+}
+
+void info_processes(struct process_counts *out)
+{
+	memset(out, 0, sizeof *out);
+	out->now[PROC_SUPERVISOR] = 1;
+	for (uint32_t slot = 1; slot < slots_end(); slot++) {
+		unsigned kind = slot_kind(slot);
+		if (slot_pid(slot) == 0 || kind >= PROC_KINDS)
+			continue;
+		out->now[kind]++;
+		if (kind == PROC_WORKER && atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed))
+			out->busy++;
+	}
+}
+
+/* ---- processor time ---- */
+
+/* The kernel's clocks of another process, one call each and no /proc. As counted in ticks: all, and that outside the kernel. */
+enum process_clock { CLOCK_TICKS_ALL, CLOCK_TICKS_USER, CLOCK_EXACT };
+
+static int64_t process_us(int32_t pid, enum process_clock which)
+{
+	clockid_t clock = (clockid_t)(~(uint32_t)pid << 3 | (uint32_t)which);
+	struct timespec t;
+
+	return clock_gettime(clock, &t) == 0 ? (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 : 0;
+}
+
+/* The exact sum, parted as the ticks are. */
+static void add_process(struct cpu_times *out, int32_t pid)
+{
+	int64_t exact = process_us(pid, CLOCK_EXACT);
+	int64_t all = process_us(pid, CLOCK_TICKS_ALL), user = process_us(pid, CLOCK_TICKS_USER);
+	int64_t outside = all > 0 && user <= all ? (int64_t)((double)exact * ((double)user / (double)all)) : exact;
+
+	out->user += outside;
+	out->sys += exact - outside;
+}
+
+/* Reads a small file of /proc into `text`; false: not there. */
+static bool read_proc(int32_t pid, const char *name, char *text, size_t cap)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = io_read_full(fd, text, cap - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	return true;
+}
+
+/* What the supervisor's children had used when they ended. */
+static void add_ended(struct cpu_times *out)
+{
+	char text[1024];
+	long long user, sys;
+
+	if (!read_proc(control->supervisor_pid, "stat", text, sizeof text))
+		return;
+	const char *after_name = strrchr(text, ')');
+	/* The fields after the name: state is the third of all, cutime and cstime are 16 and 17. */
+	if (after_name == NULL || sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld", &user, &sys) != 2)
+		return;
+	long tick = sysconf(_SC_CLK_TCK);
+	out->ended_user = user * 1000000 / tick;
+	out->ended_sys = sys * 1000000 / tick;
+}
+
+void info_cpu(struct cpu_times *out)
+{
+	memset(out, 0, sizeof *out);
+	add_process(out, control->supervisor_pid);
+	for (uint32_t slot = 1; slot < slots_end(); slot++)
+		if (slot_pid(slot) != 0)
+			add_process(out, slot_pid(slot));
+	add_ended(out);
+}
+
+/* ---- memory ---- */
+
+static uint64_t private_memory(int32_t pid)
+{
+	char text[256];
+	unsigned long long resident, shared;
+
+	if (!read_proc(pid, "statm", text, sizeof text) || sscanf(text, "%*u %llu %llu", &resident, &shared) != 2)
+		return 0;
+	return resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+uint64_t info_private_memory(void)
+{
+	struct process_counts counts;
+	uint64_t sum = private_memory(control->supervisor_pid), workers = 0;
+	uint32_t seen = 0, looked = 0;
+
+	info_processes(&counts);
+	uint32_t step = counts.now[PROC_WORKER] / LOOKED_AT + 1;
+	for (uint32_t slot = 1; slot < slots_end(); slot++) {
+		int32_t pid = slot_pid(slot);
+		if (pid == 0)
+			continue;
+		if (slot_kind(slot) != PROC_WORKER) {
+			sum += private_memory(pid);
+		} else if (seen++ % step == 0) {
+			workers += private_memory(pid);
+			looked++;
+		}
+	}
+	return looked ? sum + workers * seen / looked : sum;
+}
