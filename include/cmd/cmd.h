@@ -2,10 +2,10 @@
 /*
  * What a command handler gets and gives.
  *
- * The dispatcher has checked arity, authentication and memory, hashed and (for writes) locked the keys the row names, and
- * does statistics, commit and retries afterwards. A handler reads its arguments, uses the keyspace, writes one reply.
- * It may be run several times for one request (a torn read, a late lock), so it changes nothing but its reply, the keyspace,
- * the counts below and, for commands that run without an access, its session.
+ * The dispatcher has checked arity, authentication and memory, hashed and (for writes) locked the keys the row names,
+ * and does statistics, commit and retries afterwards. A handler reads its arguments, uses the keyspace, writes one
+ * reply. It may be run several times for one request (a torn read, a late lock), so it changes nothing but its reply,
+ * the keyspace, the counts below and, for commands that run without an access, its session.
  */
 #ifndef BULKHEAD_CMD_CMD_H
 #define BULKHEAD_CMD_CMD_H

@@ -83,16 +83,16 @@ enum command_category {
 
 /* What every call looks at comes first; the rest is for COMMAND and HELP. */
 struct command {
-	const char *name;     /* lower case; "config|get" for a subcommand */
+	const char *name; /* lower case; "config|get" for a subcommand */
 	uint16_t name_len;
-	int16_t arity;        /* words, the name included; negative: at least so many */
-	uint32_t flags;       /* enum command_flag */
+	int16_t arity;             /* words, the name included; negative: at least so many */
+	uint32_t flags;            /* enum command_flag */
 	int16_t first, last, step; /* positions of the keys; last < 0 counts from the end; first 0: no keys */
-	uint16_t parent;      /* its container's index in the table, or NOT_A_SUBCOMMAND */
-	cmd_handler *handler; /* NULL: a container, always called with a subcommand */
-	uint32_t acl;         /* categories that do not follow from the flags; see command_categories */
-	const char *keys;     /* key specifications, in the notation of commands.def */
-	const char *tips;     /* words, or NULL */
+	uint16_t parent;           /* its container's index in the table, or NOT_A_SUBCOMMAND */
+	cmd_handler *handler;      /* NULL: a container, always called with a subcommand */
+	uint32_t acl;              /* categories that do not follow from the flags; see command_categories */
+	const char *keys;          /* key specifications, in the notation of commands.def */
+	const char *tips;          /* words, or NULL */
 	const char *group, *since, *complexity, *summary;
 	const char *arguments; /* in the notation of commands.def, or NULL */
 	const char *history;   /* lines "version text", or NULL */
@@ -133,8 +133,8 @@ static inline bool command_arity_ok(const struct command *row, int argc)
 }
 
 /*
- * The positions of the keys in a call of argc words: first, then each `step`-th up to and including last. False: none. What is
- * missing in a call that the handler will refuse is left out.
+ * The positions of the keys in a call of argc words: first, then each `step`-th up to and including last. False: none.
+ * What is missing in a call that the handler will refuse is left out.
  */
 bool command_key_range(const struct command *row, int argc, int *first, int *last, int *step);
 

@@ -24,12 +24,12 @@
 struct command;
 
 struct session {
-	struct buf in;              /* bytes received, not yet executed */
+	struct buf in; /* bytes received, not yet executed */
 	struct resp_parser parser;
-	struct reply out;           /* replies not yet sent; out.proto is 2 or 3 */
+	struct reply out; /* replies not yet sent; out.proto is 2 or 3 */
 	uint32_t db;
-	bool authenticated;         /* implies that the store is mapped */
-	bool close_after_flush;     /* QUIT, protocol error */
+	bool authenticated;     /* implies that the store is mapped */
+	bool close_after_flush; /* QUIT, protocol error */
 	bool store_mapped;
 	int fd;
 	/* Sends `out` and empties it; false: the client is gone. Called between commands, never under a lock or pin. */
@@ -42,14 +42,15 @@ struct session {
 };
 
 /*
- * Prepares the session of this process. The caller has introduced the client on its page (id, addresses, times); name, database and
- * the figures of that page are the session's from here on.
+ * Prepares the session of this process. The caller has introduced the client on its page (id, addresses, times); name,
+ * database and the figures of that page are the session's from here on.
  */
 void session_init(struct session *s, int fd, bool (*flush)(struct session *));
 
 /*
- * Executes every complete command in s->in, appending replies to s->out; flushes when s->out passes 64 KiB. What is left of s->in
- * is moved to its front. Returns false when the connection is to be closed (after a last flush by the caller).
+ * Executes every complete command in s->in, appending replies to s->out; flushes when s->out passes 64 KiB. What is
+ * left of s->in is moved to its front. Returns false when the connection is to be closed (after a last flush by the
+ * caller).
  */
 bool session_run(struct session *s);
 
@@ -62,8 +63,8 @@ void session_publish(struct session *s, const struct command *row);
 bool session_authenticated(struct session *s);
 
 /*
- * Authenticates as `user` through the supervisor and maps its store. NULL: done; else the error to reply, valid until the next call.
- * Not to be called inside an access.
+ * Authenticates as `user` through the supervisor and maps its store. NULL: done; else the error to reply, valid until
+ * the next call. Not to be called inside an access.
  */
 const char *session_auth(struct session *s, const struct arg *user, const struct arg *password);
 

@@ -29,6 +29,9 @@ bool pin_allows_change(uint64_t born);
 /* True when no pin is below `epoch`. */
 bool pin_none_below(uint64_t epoch);
 
+/* For checks: whether every pin that stands is shown by the mask. */
+bool pin_check(void);
+
 /* Medic: drops the pins of a dead slot. */
 void pin_recover(uint32_t id);
 

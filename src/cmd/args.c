@@ -79,7 +79,8 @@ bool want_db(struct cmd *c, const struct arg *a, uint32_t *out, const char *erro
 	if (!parse_i64(a->p, a->n, &n))
 		reply_error(c->out, error ? error : "ERR value is not an integer or out of range");
 	else if (n < INT32_MIN || n > INT32_MAX)
-		reply_error(c->out, error ? error : "ERR value is out of range, value must between -2147483648 and 2147483647");
+		reply_error(c->out,
+			    error ? error : "ERR value is out of range, value must between -2147483648 and 2147483647");
 	else if (n < 0 || n >= config->databases)
 		reply_error(c->out, "ERR DB index is out of range");
 	else {

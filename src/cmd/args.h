@@ -16,7 +16,8 @@ void reply_syntax(struct cmd *c);
 void reply_wrong_type(struct cmd *c);
 void reply_arity(struct cmd *c);
 void reply_not_integer(struct cmd *c);
-/* No memory for what the command would do: the error, in place of what was replied so far. Returns CMD_ABORT, to be returned at once. */
+/* No memory for what the command would do: the error, in place of what was replied so far. Returns CMD_ABORT, to be
+ * returned at once. */
 enum cmd_result reply_oom(struct cmd *c);
 
 /* A string value, whatever its length: CMD_LONG when that must be done under a pin. */

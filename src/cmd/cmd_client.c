@@ -2,8 +2,8 @@
 /*
  * CLIENT: who is connected.
  *
- * Runs in workers, without an access. Reads the pages of other processes, which may be half-written when their owner died;
- * they are facts for people, nothing depends on them. Writes only this process's page and session.
+ * Runs in workers, without an access. Reads the pages of other processes, which may be half-written when their owner
+ * died; they are facts for people, nothing depends on them. Writes only this process's page and session.
  */
 #include <stdlib.h>
 
@@ -80,7 +80,8 @@ enum cmd_result cmd_client_setinfo(struct cmd *c)
 	if (!lib_name && !arg_ieq(what, "lib-ver"))
 		reply_errorf(c->out, "ERR Unrecognized option '%.*s'", (int)what->n, what->p);
 	else if (!printable(value))
-		reply_errorf(c->out, "ERR %.*s cannot contain spaces, newlines or special characters.", (int)what->n, what->p);
+		reply_errorf(c->out, "ERR %.*s cannot contain spaces, newlines or special characters.", (int)what->n,
+			     what->p);
 	else {
 		copy_text(lib_name ? me->lib_name : me->lib_ver, sizeof me->lib_name, value);
 		reply_ok(c->out);
@@ -90,19 +91,24 @@ enum cmd_result cmd_client_setinfo(struct cmd *c)
 
 /* ---- the list ---- */
 
-/* One line. What has no meaning here (subscriptions, transactions) shows as Redis shows it for a client that has none. */
+/* One line. What has no meaning here (subscriptions, transactions) shows as Redis shows it for a client that has none.
+ */
 static void append_client(struct buf *b, const struct client_info *i, int32_t pid, int64_t now)
 {
-	buf_printf(b, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s db=%u sub=0 psub=0 ssub=0 multi=-1 ",
-		   (unsigned long long)i->id, i->addr, i->laddr, i->fd, i->name, (long long)(now - i->created_ms) / 1000,
-		   (long long)(now - i->last_ms) / 1000, i->flags & CLIENT_FLAG_UNIX ? "U" : "N",
-		   i->flags & CLIENT_FLAG_CLOSING ? "c" : "", i->db);
-	buf_printf(b, "qbuf=%llu qbuf-free=%llu argv-mem=%llu multi-mem=0 rbs=%llu rbp=%llu obl=%llu oll=0 omem=0 tot-mem=%llu ",
-		   (unsigned long long)i->qbuf, (unsigned long long)i->qbuf_free, (unsigned long long)i->argv_mem,
-		   (unsigned long long)i->omem, (unsigned long long)i->omem, (unsigned long long)i->obl,
-		   (unsigned long long)i->tot_mem);
-	buf_printf(b, "events=r cmd=%s user=%s redir=-1 resp=%u pid=%d lib-name=%s lib-ver=%s\n", i->cmd, i->user, i->resp, pid,
-		   i->lib_name, i->lib_ver);
+	buf_printf(
+	    b,
+	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s db=%u sub=0 psub=0 ssub=0 multi=-1 ",
+	    (unsigned long long)i->id, i->addr, i->laddr, i->fd, i->name, (long long)(now - i->created_ms) / 1000,
+	    (long long)(now - i->last_ms) / 1000, i->flags & CLIENT_FLAG_UNIX ? "U" : "N",
+	    i->flags & CLIENT_FLAG_CLOSING ? "c" : "", i->db);
+	buf_printf(
+	    b,
+	    "qbuf=%llu qbuf-free=%llu argv-mem=%llu multi-mem=0 rbs=%llu rbp=%llu obl=%llu oll=0 omem=0 tot-mem=%llu ",
+	    (unsigned long long)i->qbuf, (unsigned long long)i->qbuf_free, (unsigned long long)i->argv_mem,
+	    (unsigned long long)i->omem, (unsigned long long)i->omem, (unsigned long long)i->obl,
+	    (unsigned long long)i->tot_mem);
+	buf_printf(b, "events=r cmd=%s user=%s redir=-1 resp=%u pid=%d lib-name=%s lib-ver=%s\n", i->cmd, i->user,
+		   i->resp, pid, i->lib_name, i->lib_ver);
 }
 
 struct entry {
@@ -158,7 +164,8 @@ static void reply_list(struct cmd *c, int first_id, bool none)
 
 	buf_init(&text);
 	for (size_t i = 0; i < n; i++)
-		if (wanted(c, first_id, list[i].id) && client_info_read(list[i].slot, &info, &pid) && info.id == list[i].id)
+		if (wanted(c, first_id, list[i].id) && client_info_read(list[i].slot, &info, &pid) &&
+		    info.id == list[i].id)
 			append_client(&text, &info, pid, now);
 	reply_verbatim(c->out, "txt", text.data, text.len);
 	buf_deinit(&text);
@@ -172,7 +179,8 @@ static void list_by_type(struct cmd *c)
 
 	if (arg_ieq(type, "normal"))
 		reply_list(c, 0, false);
-	else if (arg_ieq(type, "master") || arg_ieq(type, "replica") || arg_ieq(type, "slave") || arg_ieq(type, "pubsub"))
+	else if (arg_ieq(type, "master") || arg_ieq(type, "replica") || arg_ieq(type, "slave") ||
+		 arg_ieq(type, "pubsub"))
 		reply_list(c, 0, true);
 	else
 		reply_errorf(c->out, "ERR Unknown client type '%.*s'", (int)type->n, type->p);

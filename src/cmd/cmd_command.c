@@ -14,12 +14,12 @@
 
 static const char *const flag_names[] = {
 #define X(id, text) text,
-	COMMAND_FLAGS(X)
+    COMMAND_FLAGS(X)
 #undef X
 };
 static const char *const category_names[] = {
 #define X(id, text) text,
-	COMMAND_CATEGORIES(X)
+    COMMAND_CATEGORIES(X)
 #undef X
 };
 
@@ -282,7 +282,8 @@ static void reply_docs(struct reply *r, const struct command *row)
 	if (command_first_sub(row) != NULL) {
 		reply_bulk_str(r, "subcommands");
 		size_t subs = 0, inner = reply_defer(r);
-		for (const struct command *sub = command_first_sub(row); sub != NULL; sub = command_next_sub(sub), subs++)
+		for (const struct command *sub = command_first_sub(row); sub != NULL;
+		     sub = command_next_sub(sub), subs++)
 			reply_docs(r, sub);
 		reply_defer_map(r, inner, subs);
 		n++;

@@ -6,6 +6,7 @@
  */
 #include "args.h"
 #include "base/config.h"
+#include "base/glob.h"
 #include "help.h"
 #include "shm/channel.h"
 
@@ -14,9 +15,26 @@
 /* ---- GET ---- */
 
 struct found {
-	struct reply *out;
+	const struct cmd *c;
 	size_t n;
 };
+
+/* A parameter that was asked for by its name, not by a pattern, is called as it was asked for. */
+static void reply_name(const struct cmd *c, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (int i = 2; i < c->argc; i++) {
+		const struct arg *a = &c->argv[i];
+		if (arg_ieq(a, name)) {
+			reply_bulk(c->out, a->p, a->n);
+			return;
+		}
+		if (glob_match(a->p, a->n, name, n, true))
+			break;
+	}
+	reply_bulk(c->out, name, n);
+}
 
 /* Secrets are with the supervisor, who knows whether this client may see them. */
 static void reply_secret(struct reply *out, const char *name)
@@ -35,17 +53,17 @@ static void reply_parameter(void *arg, const char *name, const char *value)
 {
 	struct found *f = arg;
 
-	reply_bulk_str(f->out, name);
+	reply_name(f->c, name);
 	if (value != NULL)
-		reply_bulk_str(f->out, value);
+		reply_bulk_str(f->c->out, value);
 	else
-		reply_secret(f->out, name);
+		reply_secret(f->c->out, name);
 	f->n++;
 }
 
 enum cmd_result cmd_config_get(struct cmd *c)
 {
-	struct found f = {.out = c->out};
+	struct found f = {.c = c};
 	size_t mark = reply_defer(c->out);
 
 	config_get(c->argv + 2, (size_t)c->argc - 2, reply_parameter, &f);
@@ -80,8 +98,10 @@ enum cmd_result cmd_config_set(struct cmd *c)
 	for (int i = 2; i < c->argc; i++) {
 		/* The request has no room for a NUL inside a word; no value needs one. */
 		if (c->argv[i].n != 0 && memchr(c->argv[i].p, 0, c->argv[i].n) != NULL) {
-			reply_errorf(c->out, "ERR CONFIG SET failed (possibly related to argument '%.*s') - a NUL byte is not allowed",
-				     (int)c->argv[i & ~1].n, c->argv[i & ~1].p);
+			reply_errorf(
+			    c->out,
+			    "ERR CONFIG SET failed (possibly related to argument '%.*s') - a NUL byte is not allowed",
+			    (int)c->argv[i & ~1].n, c->argv[i & ~1].p);
 			buf_deinit(&text);
 			return CMD_DONE;
 		}

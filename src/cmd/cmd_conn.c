@@ -2,8 +2,8 @@
 /*
  * Commands about the connection itself: PING ECHO QUIT SELECT AUTH HELLO.
  *
- * Run in workers, without an access to the store; AUTH and HELLO wait for the supervisor. They change the session and, for the login,
- * this process's page.
+ * Run in workers, without an access to the store; AUTH and HELLO wait for the supervisor. They change the session and,
+ * for the login, this process's page.
  */
 #include "args.h"
 
@@ -54,8 +54,9 @@ enum cmd_result cmd_auth(struct cmd *c)
 		return CMD_DONE;
 	}
 	if (c->argc == 2 && !config->password_set) {
-		reply_error(c->out, "ERR AUTH <password> called without any password configured for the default user. Are you "
-				    "sure your configuration is correct?");
+		reply_error(c->out,
+			    "ERR AUTH <password> called without any password configured for the default user. Are you "
+			    "sure your configuration is correct?");
 		return CMD_DONE;
 	}
 	const struct arg *user = c->argc == 3 ? &c->argv[1] : &default_user;
@@ -135,9 +136,11 @@ enum cmd_result cmd_hello(struct cmd *c)
 	if (!hello_version(c, &proto) || !hello_options(c))
 		return CMD_DONE;
 	if (!session_authenticated(c->session)) {
-		reply_error(c->out, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
-				    "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
-				    "version at the same time");
+		reply_error(
+		    c->out,
+		    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
+		    "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
+		    "version at the same time");
 		return CMD_DONE;
 	}
 	c->out->proto = proto;

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "base/stop.h"
 #include "shm/control.h"
+#include "shm/layout.h"
 #include "store/access.h"
 
 static bool local_client(void)
@@ -50,7 +51,8 @@ static void debug_sleep(struct cmd *c)
 	char text[64];
 
 	/* As strtod reads it: what is no number is 0. */
-	snprintf(text, sizeof text, "%.*s", c->argv[2].n < sizeof text ? (int)c->argv[2].n : (int)sizeof text - 1, c->argv[2].p);
+	snprintf(text, sizeof text, "%.*s", c->argv[2].n < sizeof text ? (int)c->argv[2].n : (int)sizeof text - 1,
+		 c->argv[2].p);
 	sleep_seconds(strtod(text, NULL));
 	reply_ok(c->out);
 }
@@ -73,6 +75,13 @@ static size_t serialized_length(const struct view *v)
 	return v->len + (v->len < 64 ? 1 : v->len < 16384 ? 2 : v->len <= UINT32_MAX ? 5 : 9);
 }
 
+/* The access clock of an item: seconds, 24 bits of them. */
+static uint32_t clock_of_item(ref item)
+{
+	const struct item *i = peek(item, sizeof *i);
+	return i == NULL ? 0 : (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> 40);
+}
+
 static int describe_object(struct access *a, void *arg)
 {
 	static const char *const encodings[] = {[ENC_INT] = "int", [ENC_EMBSTR] = "embstr", [ENC_RAW] = "raw"};
@@ -85,9 +94,13 @@ static int describe_object(struct access *a, void *arg)
 		reply_error(c->out, "ERR no such key");
 		return CMD_DONE;
 	}
-	snprintf(line, sizeof line, "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu", (unsigned long long)v.item.off,
-		 v.encoding < sizeof encodings / sizeof encodings[0] && encodings[v.encoding] ? encodings[v.encoding] : "unknown",
-		 serialized_length(&v));
+	uint32_t clock = clock_of_item(v.item), idle = ((uint32_t)(access_now(a) / 1000) - clock) & 0xffffff;
+	snprintf(line, sizeof line,
+		 "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
+		 (unsigned long long)v.item.off,
+		 v.encoding < sizeof encodings / sizeof encodings[0] && encodings[v.encoding] ? encodings[v.encoding]
+											      : "unknown",
+		 serialized_length(&v), clock, idle);
 	reply_status(c->out, line);
 	return CMD_DONE;
 }
@@ -106,9 +119,9 @@ static void debug_object(struct cmd *c)
 static void debug_help(struct cmd *c)
 {
 	static const char *const lines[] = {
-		"SLEEP seconds", "    Sleeps before it answers; nobody else notices.",
-		"OBJECT key",	 "    How the value of a key is kept.",
-		"HELP",		 "    The subcommands of DEBUG.",
+	    "SLEEP seconds", "    Sleeps before it answers; nobody else notices.",
+	    "OBJECT key",    "    How the value of a key is kept.",
+	    "HELP",          "    The subcommands of DEBUG.",
 	};
 
 	reply_array(c->out, sizeof lines / sizeof lines[0]);
@@ -122,9 +135,11 @@ enum cmd_result cmd_debug(struct cmd *c)
 	const struct arg *what = &c->argv[1];
 
 	if (!allowed())
-		reply_error(c->out, "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
-				    "run it from a local connection, otherwise you need to set this option in the configuration "
-				    "file, and then restart the server.");
+		reply_error(
+		    c->out,
+		    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
+		    "run it from a local connection, otherwise you need to set this option in the configuration "
+		    "file, and then restart the server.");
 	else if (c->argc == 3 && arg_ieq(what, "sleep"))
 		debug_sleep(c);
 	else if (c->argc == 3 && arg_ieq(what, "object"))

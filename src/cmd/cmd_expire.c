@@ -2,8 +2,8 @@
 /*
  * Times to live: setting, taking away, telling.
  *
- * Run in workers; those that change something have the stripe of the key locked. Own nothing; what a death leaves is the transaction's
- * business.
+ * Run in workers; those that change something have the stripe of the key locked. Own nothing; what a death leaves is
+ * the transaction's business.
  */
 #include "args.h"
 
@@ -63,7 +63,8 @@ static bool met(const struct condition *is, int64_t old, int64_t due)
 {
 	bool has = old != DUE_NONE;
 
-	return !(is->nx && has) && !(is->xx && !has) && !(is->gt && (!has || due <= old)) && !(is->lt && has && due >= old);
+	return !(is->nx && has) && !(is->xx && !has) && !(is->gt && (!has || due <= old)) &&
+	       !(is->lt && has && due >= old);
 }
 
 /* PEXPIREAT with the options that came, each of them once; their first letters differ. */

@@ -3,7 +3,8 @@
  * INFO: facts and figures by section, in the shape that Redis's clients and monitors read. Fields of things that do not
  * exist here are left out; those that are always so have their value.
  *
- * Runs in workers, without an access: sums over the pages of all processes, which are right to within what changes meanwhile.
+ * Runs in workers, without an access: sums over the pages of all processes, which are right to within what changes
+ * meanwhile.
  */
 #include <stdio.h>
 #include <sys/sysinfo.h>
@@ -15,6 +16,8 @@
 #include "base/version.h"
 #include "info.h"
 #include "store/access.h"
+
+#define RATE_MS 100 /* the shortest time that a rate is told from */
 
 static void field_u64(struct buf *b, const char *name, uint64_t v)
 {
@@ -63,14 +66,16 @@ static void section_server(struct buf *b)
 	int64_t now = clock_wall_us(), up = (now / 1000 - control->start_ms) / 1000;
 
 	uname(&os);
-	buf_printf(b, "redis_version:%s\r\nbulkhead_version:%s\r\nredis_mode:standalone\r\n", REDIS_COMPAT_VERSION, BULKHEAD_VERSION);
-	buf_printf(b, "os:%s %s %s\r\narch_bits:%zu\r\nmonotonic_clock:POSIX clock_gettime\r\n", os.sysname, os.release, os.machine,
-		   sizeof(void *) * 8);
-	buf_printf(b, "multiplexing_api:process per client\r\natomicvar_api:c11-builtin\r\ngcc_version:%s\r\n", __VERSION__);
+	buf_printf(b, "redis_version:%s\r\nbulkhead_version:%s\r\nredis_mode:standalone\r\n", REDIS_COMPAT_VERSION,
+		   BULKHEAD_VERSION);
+	buf_printf(b, "os:%s %s %s\r\narch_bits:%zu\r\nmonotonic_clock:POSIX clock_gettime\r\n", os.sysname, os.release,
+		   os.machine, sizeof(void *) * 8);
+	buf_printf(b, "multiplexing_api:process per client\r\natomicvar_api:c11-builtin\r\ngcc_version:%s\r\n",
+		   __VERSION__);
 	buf_printf(b, "process_id:%d\r\nrun_id:%s\r\ntcp_port:%lld\r\n", control->supervisor_pid, control->run_id,
 		   (long long)config->port);
-	buf_printf(b, "server_time_usec:%lld\r\nuptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n", (long long)now, (long long)up,
-		   (long long)up / 86400);
+	buf_printf(b, "server_time_usec:%lld\r\nuptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n", (long long)now,
+		   (long long)up, (long long)up / 86400);
 	buf_printf(b, "executable:%s\r\nconfig_file:%s\r\n", config->executable, config->file);
 }
 
@@ -107,7 +112,8 @@ static void section_memory(struct buf *b)
 		field_memory(b, "total_system_memory", (uint64_t)machine.totalram * machine.mem_unit);
 	field_memory(b, "maxmemory", config->maxmemory);
 	field_config(b, "maxmemory_policy", "maxmemory-policy");
-	buf_printf(b, "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n", ratio(rss, m.used), (long long)(rss - m.used));
+	buf_printf(b, "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n", ratio(rss, m.used),
+		   (long long)(rss - m.used));
 	buf_append_str(b, "mem_allocator:slab\r\n");
 }
 
@@ -121,6 +127,33 @@ static void section_persistence(struct buf *b)
 	field_u64(b, "aof_rewrite_in_progress", 0);
 }
 
+/*
+ * What happens a second: since this process was asked last, if that is long enough ago to tell; the first time since
+ * the server's start. Nobody keeps a sample for those who never ask.
+ */
+static void append_rates(struct buf *b)
+{
+	static const enum counter counters[] = {COUNTER_COMMANDS, COUNTER_NET_IN, COUNTER_NET_OUT};
+	static uint64_t since[3];
+	static double rates[3];
+	static int64_t since_ms;
+	int64_t now = clock_wall_ms();
+
+	if (since_ms == 0)
+		since_ms = control->start_ms;
+	if (now - since_ms >= RATE_MS) {
+		for (int i = 0; i < 3; i++) {
+			uint64_t total = count_total(counters[i]);
+			rates[i] = total > since[i] ? (double)(total - since[i]) * 1000 / (double)(now - since_ms) : 0;
+			since[i] = total;
+		}
+		since_ms = now;
+	}
+	field_u64(b, "instantaneous_ops_per_sec", (uint64_t)rates[0]);
+	buf_printf(b, "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n", rates[1] / 1024,
+		   rates[2] / 1024);
+}
+
 static void section_stats(struct buf *b)
 {
 	static const char *const names[] = {
@@ -132,6 +165,7 @@ static void section_stats(struct buf *b)
 	for (int i = 0; i < COUNTERS; i++)
 		if (i != COUNTER_WRITE_COMMANDS) /* belongs to persistence */
 			field_u64(b, names[i], count_total((enum counter)i));
+	append_rates(b);
 	field_u64(b, "evicted_keys", 0);
 	field_u64(b, "pubsub_channels", 0);
 	field_u64(b, "pubsub_patterns", 0);
@@ -182,9 +216,10 @@ static void section_processes(struct buf *b)
 		buf_printf(b, "%s:count=%u", kinds[k].name, n.now[k]);
 		if (k == PROC_WORKER)
 			buf_printf(b, ",busy=%u,spare=%u", n.busy, n.now[k] - n.busy);
-		buf_printf(b, ",started=%llu,died=%llu,restarts=%llu\r\n", (unsigned long long)started, (unsigned long long)died,
+		buf_printf(b, ",started=%llu,died=%llu,restarts=%llu\r\n", (unsigned long long)started,
+			   (unsigned long long)died,
 			   (unsigned long long)(kinds[k].restart == RESTART_ALWAYS && started ? started - 1
-						: kinds[k].restart == RESTART_UNCLEAN	      ? died
+						: kinds[k].restart == RESTART_UNCLEAN         ? died
 											      : 0));
 	}
 }
@@ -216,17 +251,17 @@ static const struct section {
 	const char *name, *title;
 	void (*append)(struct buf *b);
 } sections[] = {
-	{"server", "Server", section_server},
-	{"clients", "Clients", section_clients},
-	{"memory", "Memory", section_memory},
-	{"persistence", "Persistence", section_persistence},
-	{"stats", "Stats", section_stats},
-	{"replication", "Replication", section_replication},
-	{"cpu", "CPU", section_cpu},
-	{"modules", "Modules", section_modules},
-	{"processes", "Processes", section_processes},
-	{"cluster", "Cluster", section_cluster},
-	{"keyspace", "Keyspace", section_keyspace},
+    {"server", "Server", section_server},
+    {"clients", "Clients", section_clients},
+    {"memory", "Memory", section_memory},
+    {"persistence", "Persistence", section_persistence},
+    {"stats", "Stats", section_stats},
+    {"replication", "Replication", section_replication},
+    {"cpu", "CPU", section_cpu},
+    {"modules", "Modules", section_modules},
+    {"processes", "Processes", section_processes},
+    {"cluster", "Cluster", section_cluster},
+    {"keyspace", "Keyspace", section_keyspace},
 };
 
 static bool wanted(const struct cmd *c, const struct section *s)

@@ -2,8 +2,8 @@
 /*
  * Commands on keys of any type: DEL UNLINK EXISTS TYPE RENAME RENAMENX COPY. Looking for keys is in cmd_scan.c.
  *
- * Run in workers; those that change something have the stripes of all their keys locked. Own nothing; what a death leaves is the
- * transaction's business.
+ * Run in workers; those that change something have the stripes of all their keys locked. Own nothing; what a death
+ * leaves is the transaction's business.
  */
 #include "args.h"
 

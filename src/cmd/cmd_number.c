@@ -74,7 +74,8 @@ static enum cmd_result store_float(struct cmd *c, long double sum, int64_t due)
 	struct arg value = {text, format_long_double(text, sizeof text, sum)};
 	struct arg words[] = {arg_of("SET"), *key, value, arg_of("KEEPTTL")};
 
-	if (!key_set_string(c->access, cmd_db(c), key, value.p, value.n, value.n <= EMBSTR_MAX ? ENC_EMBSTR : ENC_RAW, due))
+	if (!key_set_string(c->access, cmd_db(c), key, value.p, value.n, value.n <= EMBSTR_MAX ? ENC_EMBSTR : ENC_RAW,
+			    due))
 		return reply_oom(c);
 	effect(c->access, cmd_db(c), 4, words);
 	c->changes++;

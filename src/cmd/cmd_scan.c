@@ -2,8 +2,8 @@
 /*
  * Looking for keys: KEYS SCAN RANDOMKEY.
  *
- * Run in workers. KEYS reads under a pin, without locks, however long it takes; SCAN and RANDOMKEY lock a stripe at a time inside the
- * store. Own nothing but the reply.
+ * Run in workers. KEYS reads under a pin, without locks, however long it takes; SCAN and RANDOMKEY lock a stripe at a
+ * time inside the store. Own nothing but the reply.
  */
 #include "args.h"
 
@@ -11,8 +11,8 @@
 #include "base/num.h"
 
 static const char *const type_names[] = {
-	[TYPE_STRING] = "string", [TYPE_LIST] = "list", [TYPE_SET] = "set",
-	[TYPE_ZSET] = "zset",	  [TYPE_HASH] = "hash", [TYPE_STREAM] = "stream",
+    [TYPE_STRING] = "string", [TYPE_LIST] = "list", [TYPE_SET] = "set",
+    [TYPE_ZSET] = "zset",     [TYPE_HASH] = "hash", [TYPE_STREAM] = "stream",
 };
 
 const char *type_name(uint8_t type)

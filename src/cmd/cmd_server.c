@@ -2,8 +2,8 @@
 /*
  * Commands about the server and whole databases: TIME DBSIZE FLUSHDB FLUSHALL SWAPDB SHUTDOWN.
  *
- * Run in workers. Those that change a database hold every stripe, for as long as it takes to exchange a few references; the old
- * keys are freed afterwards, without locks that others wait for. SHUTDOWN is a request to the supervisor.
+ * Run in workers. Those that change a database hold every stripe, for as long as it takes to exchange a few references;
+ * the old keys are freed afterwards, without locks that others wait for. SHUTDOWN is a request to the supervisor.
  */
 #include "args.h"
 
@@ -73,8 +73,9 @@ enum cmd_result cmd_swapdb(struct cmd *c)
 	uint32_t x, y;
 
 	/* Both are numbers, before either must be a database. */
-	if (!want_int(c, &c->argv[1], "ERR invalid first DB index") || !want_int(c, &c->argv[2], "ERR invalid second DB index") ||
-	    !want_db(c, &c->argv[1], &x, NULL) || !want_db(c, &c->argv[2], &y, NULL))
+	if (!want_int(c, &c->argv[1], "ERR invalid first DB index") ||
+	    !want_int(c, &c->argv[2], "ERR invalid second DB index") || !want_db(c, &c->argv[1], &x, NULL) ||
+	    !want_db(c, &c->argv[2], &y, NULL))
 		return CMD_DONE;
 	if (x != y && !db_swap(c->access, x, y))
 		return reply_oom(c);

@@ -2,8 +2,9 @@
 /*
  * Commands on strings: reading them, setting them, several at once, appending. Numbers are in cmd_number.c.
  *
- * Run in workers, under the access their rows ask for: the stripes of their keys are locked for a write, nothing is for a
- * read, which may then see torn data and be run again. Own nothing; what a death leaves is the transaction's business.
+ * Run in workers, under the access their rows ask for: the stripes of their keys are locked for a write, nothing is for
+ * a read, which may then see torn data and be run again. Own nothing; what a death leaves is the transaction's
+ * business.
  */
 #include "args.h"
 
@@ -278,7 +279,8 @@ enum cmd_result cmd_mget(struct cmd *c)
 static bool set_pairs(struct cmd *c)
 {
 	for (int i = 1; i < c->argc; i += 2)
-		if (!key_set_string(c->access, cmd_db(c), &c->argv[i], c->argv[i + 1].p, c->argv[i + 1].n, ENC_AUTO, DUE_NONE))
+		if (!key_set_string(c->access, cmd_db(c), &c->argv[i], c->argv[i + 1].p, c->argv[i + 1].n, ENC_AUTO,
+				    DUE_NONE))
 			return false;
 	effect_self(c);
 	c->changes += (uint64_t)(c->argc - 1) / 2 - 1;

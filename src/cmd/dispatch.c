@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Dispatch: what is the same for every command is done here, once. Row, arity, authentication, memory; then the handler, under
- * the access its row asks for; then statistics.
+ * Dispatch: what is the same for every command is done here, once. Row, arity, authentication, memory; then the
+ * handler, under the access its row asks for; then statistics.
  *
- * Runs in workers. Owns the list of keys handed to the access. Takes no lock itself: access_run does, and holds nothing when it
- * returns. A death in here leaves what access_run leaves, and the medic takes it from there.
+ * Runs in workers. Owns the list of keys handed to the access. Takes no lock itself: access_run does, and holds nothing
+ * when it returns. A death in here leaves what access_run leaves, and the medic takes it from there.
  */
 #include "dispatch.h"
 
@@ -17,13 +17,13 @@
 #include "shm/control.h"
 #include "store/access.h"
 
-#define PREVIEW 128u        /* bytes of a wrong command, and of its arguments, that its error repeats */
-#define FEW_KEYS 16u        /* as many need no memory */
-#define MANY_KEYS 1000u     /* more are read under a pin */
-#define KEYS_KEPT 4096u     /* room kept between commands */
-#define NOW_USES 16         /* short commands that share one reading of the clock: a few microseconds */
-#define SHORT_WORDS 8       /* a command with more is not short, */
-#define SHORT_REPLY 4096u   /* nor one with a longer reply */
+#define PREVIEW 128u      /* bytes of a wrong command, and of its arguments, that its error repeats */
+#define FEW_KEYS 16u      /* as many need no memory */
+#define MANY_KEYS 1000u   /* more are read under a pin */
+#define KEYS_KEPT 4096u   /* room kept between commands */
+#define NOW_USES 16       /* short commands that share one reading of the clock: a few microseconds */
+#define SHORT_WORDS 8     /* a command with more is not short, */
+#define SHORT_REPLY 4096u /* nor one with a longer reply */
 
 static struct {
 	const struct arg **v;
@@ -202,12 +202,12 @@ static void count(const struct cmd *c)
 const struct command *dispatch(struct session *s, int argc, const struct arg *argv)
 {
 	struct cmd c = {
-		.session = s,
-		.out = &s->out,
-		.argc = argc,
-		.argv = argv,
-		.reply_start = s->out.out.len,
-		.errors_before = s->out.errors,
+	    .session = s,
+	    .out = &s->out,
+	    .argc = argc,
+	    .argv = argv,
+	    .reply_start = s->out.out.len,
+	    .errors_before = s->out.errors,
 	};
 	const struct command *row = find_row(s, argc, argv);
 

@@ -8,7 +8,8 @@
 #include "cmd/command.h"
 
 /*
- * Executes one command: appends exactly one reply to s->out. Returns its row, or NULL if there is no such command or it may not run.
+ * Executes one command: appends exactly one reply to s->out. Returns its row, or NULL if there is no such command or it
+ * may not run.
  */
 const struct command *dispatch(struct session *s, int argc, const struct arg *argv);
 

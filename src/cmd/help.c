@@ -9,11 +9,16 @@
 #include "base/glob.h"
 #include "notation.h"
 
-/* "SET key value [NX|XX] ...", "CONFIG GET parameter ..." */
-static void append_usage(struct buf *b, const struct command *row)
+static void append_name(struct buf *b, const struct command *row)
 {
 	for (const char *p = row->name; *p != 0; p++)
 		buf_append_char(b, *p == '|' ? ' ' : *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+}
+
+/* "SET key value [NX|XX] ...", "CONFIG GET parameter ..." */
+static void append_usage(struct buf *b, const struct command *row)
+{
+	append_name(b, row);
 	if (row->arguments != NULL) {
 		buf_append_char(b, ' ');
 		notation_usage(arg_of(row->arguments), b);
@@ -55,10 +60,14 @@ enum cmd_result cmd_help(struct cmd *c)
 void help_subcommands(struct cmd *c)
 {
 	const struct command *container = command_find(c->argv[0].p, c->argv[0].n);
-	size_t skip = (size_t)container->name_len + 1, n = 0, mark = reply_defer(c->out);
+	size_t skip = (size_t)container->name_len + 1, n = 1, mark = reply_defer(c->out);
 	struct buf line;
 
 	buf_init(&line);
+	append_name(&line, container);
+	buf_append_str(&line, " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+	buf_append_char(&line, 0);
+	reply_status(c->out, line.data);
 	for (const struct command *sub = command_first_sub(container); sub != NULL; sub = command_next_sub(sub)) {
 		buf_clear(&line);
 		append_usage(&line, sub);

@@ -2,8 +2,8 @@
 /*
  * Figures about the server's processes, for INFO.
  *
- * Runs in workers. Asks the kernel, about the pids that the control region names; a pid that has just ended counts as nothing. What
- * needs /proc and does not get it is 0.
+ * Runs in workers. Asks the kernel, about the pids that the control region names; a pid that has just ended counts as
+ * nothing. What needs /proc and does not get it is 0.
  */
 #include "info.h"
 
@@ -52,7 +52,8 @@ void info_processes(struct process_counts *out)
 
 /* ---- processor time ---- */
 
-/* The kernel's clocks of another process, one call each and no /proc. As counted in ticks: all, and that outside the kernel. */
+/* The kernel's clocks of another process, one call each and no /proc. As counted in ticks: all, and that outside the
+ * kernel. */
 enum process_clock { CLOCK_TICKS_ALL, CLOCK_TICKS_USER, CLOCK_EXACT };
 
 static int64_t process_us(int32_t pid, enum process_clock which)
@@ -100,7 +101,8 @@ static void add_ended(struct cpu_times *out)
 		return;
 	const char *after_name = strrchr(text, ')');
 	/* The fields after the name: state is the third of all, cutime and cstime are 16 and 17. */
-	if (after_name == NULL || sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld", &user, &sys) != 2)
+	if (after_name == NULL ||
+	    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld", &user, &sys) != 2)
 		return;
 	long tick = sysconf(_SC_CLK_TCK);
 	out->ended_user = user * 1000000 / tick;

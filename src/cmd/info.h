@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The figures of INFO that have to be gathered from the whole machine: the server's processes, their memory and time. */
+/* The figures of INFO that have to be gathered from the whole machine: the server's processes, their memory and time.
+ */
 #ifndef BULKHEAD_CMD_INFO_H
 #define BULKHEAD_CMD_INFO_H
 

@@ -2,8 +2,8 @@
 /*
  * The notations of commands.def (described there), read by a few steps over the text.
  *
- * Used by COMMAND and HELP in workers, and by the test that reads every row. No memory, no locks; a mistake in a row is a broken
- * invariant.
+ * Used by COMMAND and HELP in workers, and by the test that reads every row. No memory, no locks; a mistake in a row is
+ * a broken invariant.
  */
 #include "notation.h"
 
@@ -95,8 +95,8 @@ static bool has_suffix(struct arg name, const char *suffix)
 static void split_type(struct notation_arg *out)
 {
 	static const char *const types[][2] = {
-		{":int", "integer"}, {":double", "double"}, {":pattern", "pattern"},
-		{":time", "unix-time"}, {":key", "key"}, {":string", "string"},
+	    {":int", "integer"},    {":double", "double"}, {":pattern", "pattern"},
+	    {":time", "unix-time"}, {":key", "key"},       {":string", "string"},
 	};
 	struct arg name = out->name;
 	char last = name.n ? name.p[name.n - 1] : 0;

@@ -13,9 +13,9 @@
 /* One argument; slices of the row's text, n == 0 where there is none. */
 struct notation_arg {
 	struct arg name, token, since, deprecated;
-	const char *type;   /* "string", "key", "oneof" ... */
-	int key_spec;       /* which key specification it belongs to, or -1 */
-	bool empty_token;   /* the token is the empty string, and written "" */
+	const char *type; /* "string", "key", "oneof" ... */
+	int key_spec;     /* which key specification it belongs to, or -1 */
+	bool empty_token; /* the token is the empty string, and written "" */
 	bool optional, multiple, multiple_token;
 	struct arg members; /* of a group, or the alternatives of oneof: to be read in turn */
 };
@@ -26,12 +26,12 @@ bool notation_arg(struct arg *text, struct notation_arg *out);
 /* One key specification. */
 struct notation_key {
 	struct arg keyword, note;
-	int index;              /* where the search begins: a position, or with a keyword the position it is looked for from */
-	bool unknown;           /* cannot be told from the words */
-	bool counted;           /* a number of keys says how many follow */
-	int last, step, limit;  /* not counted; last is relative to where the search ended */
-	int count_at, first;    /* counted, relative too */
-	struct arg flags;       /* words */
+	int index;    /* where the search begins: a position, or with a keyword the position it is looked for from */
+	bool unknown; /* cannot be told from the words */
+	bool counted; /* a number of keys says how many follow */
+	int last, step, limit; /* not counted; last is relative to where the search ended */
+	int count_at, first;   /* counted, relative too */
+	struct arg flags;      /* words */
 };
 bool notation_key(struct arg *text, struct notation_key *out);
 

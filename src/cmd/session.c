@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A session: the loop over the commands a client has sent, its protocol errors, its page for CLIENT LIST, and its login.
+ * A session: the loop over the commands a client has sent, its protocol errors, its page for CLIENT LIST, and its
+ * login.
  *
- * Runs in workers, one session per process. Owns the session's buffers. Takes no lock and holds none between commands, so a worker that
- * dies here leaves nothing but its slot.
+ * Runs in workers, one session per process. Owns the session's buffers. Takes no lock and holds none between commands,
+ * so a worker that dies here leaves nothing but its slot.
  */
 #include "cmd/session.h"
 
@@ -85,7 +86,8 @@ static void security_error(struct session *s)
 	char addr[CONTROL_ADDR_MAX];
 
 	client_addr_text(&my_page->client.peer, addr);
-	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser would send it. "
+	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser "
+		    "would send it. "
 		    "Connection from %s aborted.",
 		    addr);
 	s->close_after_flush = true;

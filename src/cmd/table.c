@@ -2,8 +2,9 @@
 /*
  * The table of commands, and finding a row by its name.
  *
- * Every process uses it; the rows are constant. The hash over the names is filled once, before main(), and so before the first
- * fork: all processes share its page and no worker spends time on it. Nothing is locked, nothing can be left behind.
+ * Every process uses it; the rows are constant. The hash over the names is filled once, before main(), and so before
+ * the first fork: all processes share its page and no worker spends time on it. Nothing is locked, nothing can be left
+ * behind.
  */
 #include "cmd/command.h"
 
@@ -43,7 +44,8 @@ static const struct command rows[ROWS] = {
 #undef SUBCOMMAND
 };
 
-/* Open addressing, at most a quarter full so that most names are found at the first place; 0: free, else a row's index + 1. */
+/* Open addressing, at most a quarter full so that most names are found at the first place; 0: free, else a row's index
+ * + 1. */
 #define SLOTS 1024u
 _Static_assert(ROWS * 4 < SLOTS, "the hash is too full: double SLOTS");
 static uint16_t slots[SLOTS];
@@ -63,7 +65,8 @@ static inline uint32_t hash_name(const char *name, size_t n)
 		memcpy(&b, name + n - 4, 4);
 		head = (uint64_t)a << 32 | b;
 	} else if (n > 0) {
-		head = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[n / 2] << 8 | (unsigned char)name[n - 1];
+		head = (uint64_t)(unsigned char)name[0] << 16 | (uint64_t)(unsigned char)name[n / 2] << 8 |
+		       (unsigned char)name[n - 1];
 	}
 	head |= UINT64_C(0x2020202020202020);
 	tail |= UINT64_C(0x2020202020202020);

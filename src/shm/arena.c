@@ -195,15 +195,19 @@ uint64_t arena_committed(void)
 }
 
 /* Keeps the reserve and one extent beyond it free, so that writers rarely grow the object themselves. */
+static bool spare_enough(void)
+{
+	return __atomic_load_n(&SUPER->arena.free_slabs, __ATOMIC_RELAXED) >= RESERVE_SLABS + SLABS_PER_EXTENT / 2;
+}
+
 static void keep_spare(void)
 {
-	struct arena *a = &SUPER->arena;
-	if (__atomic_load_n(&a->free_slabs, __ATOMIC_RELAXED) >= RESERVE_SLABS + SLABS_PER_EXTENT / 2)
-		return;
-	leaf_lock(LEAF_ARENA, &a->lock);
-	if (a->free_slabs < RESERVE_SLABS + SLABS_PER_EXTENT / 2)
-		grow_one(false);
-	leaf_end();
+	bool grown = true;
+	while (grown && !spare_enough()) {
+		leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
+		grown = spare_enough() || grow_one(false);
+		leaf_end();
+	}
 }
 
 /*

@@ -12,24 +12,7 @@
 
 #include "shm/arena.h"
 #include "shm/leaf.h"
-
-#define SLAB_MAGIC 0x42414c53u /* "SLAB" */
-#define RUN_MAGIC 0x4e55522eu  /* ".RUN" */
-#define RUN_HEAD 64u
-
-/* At the start of each slab, and of each run. Guard: the heap's lock; magic, class and sizes never change while in use. */
-struct slab {
-	uint32_t magic;
-	uint16_t class, heap;
-	uint32_t nblocks, data_off, size;
-	uint32_t nslabs;     /* of a run */
-	uint64_t nused;
-	uint64_t hint;       /* no free block in bitmap words below; only a hint, not undone */
-	ref next, prev;      /* in the heap's list of slabs with room */
-	uint64_t reserved;
-	uint64_t bitmap[];   /* 1: allocated */
-};
-_Static_assert(sizeof(struct slab) == 64, "run data starts behind the header");
+#include "slab.h"
 
 /*
  * Steps of 8 to 128, 16 to 256, 32 to 512, then multiples of 64 about 12% apart, the largest dividing a slab evenly. From 512 on

@@ -90,6 +90,14 @@ bool pin_none_below(uint64_t epoch)
 	return !pin_needs(0, epoch);
 }
 
+bool pin_check(void)
+{
+	for (unsigned i = 0; i < PINS_MAX; i++)
+		if (atomic_load(&pins()->pin[i]) && !(atomic_load(&pins()->mask) >> i & 1))
+			return false;
+	return true;
+}
+
 void pin_recover(uint32_t id)
 {
 	for (unsigned i = 0; i < PINS_MAX; i++)

@@ -10,15 +10,6 @@
 #include "shm/txn.h"
 #include "shm/wake.h"
 
-#define ARITY 4u
-#define DUE_MAX ((1ull << 40) - 1) /* later times are looked at again then: 139 years from 1970 */
-
-static uint64_t entry_of(uint32_t tag, int64_t due)
-{
-	uint64_t t = due <= 0 ? 0 : ((uint64_t)due + 3) / 4;
-	return (t > DUE_MAX ? DUE_MAX : t) << TAG_BITS | tag;
-}
-
 static bool put(uint32_t stripe, uint64_t *word, uint64_t v)
 {
 	if (!txn_touch(stripe, word, 8))
@@ -29,10 +20,10 @@ static bool put(uint32_t stripe, uint64_t *word, uint64_t v)
 
 static bool sift_up(uint32_t stripe, uint64_t *q, uint32_t i, uint64_t v)
 {
-	while (i > 0 && q[(i - 1) / ARITY] > v) {
-		if (!put(stripe, &q[i], q[(i - 1) / ARITY]))
+	while (i > 0 && q[(i - 1) / DUE_ARITY] > v) {
+		if (!put(stripe, &q[i], q[(i - 1) / DUE_ARITY]))
 			return false;
-		i = (i - 1) / ARITY;
+		i = (i - 1) / DUE_ARITY;
 	}
 	return put(stripe, &q[i], v);
 }
@@ -41,8 +32,8 @@ static bool sift_down(uint32_t stripe, uint64_t *q, uint32_t n, uint64_t v)
 {
 	uint32_t i = 0;
 	for (;;) {
-		uint32_t first = i * ARITY + 1, least = first;
-		for (uint32_t c = first + 1; c < first + ARITY && c < n; c++)
+		uint32_t first = i * DUE_ARITY + 1, least = first;
+		for (uint32_t c = first + 1; c < first + DUE_ARITY && c < n; c++)
 			if (q[c] < q[least])
 				least = c;
 		if (first >= n || q[least] >= v)
@@ -67,7 +58,7 @@ static uint32_t collect(const struct bin *b, uint64_t *to, uint32_t cap)
 	for (uint32_t i = 0; i < b->nbuckets * CELLS && n < cap; i++) {
 		struct parts p;
 		if (table[i] && item_read(cell_ref(table[i]), &p) && p.flags & ITEM_DUE)
-			to[n++] = entry_of(cell_tag(table[i]), p.due);
+			to[n++] = due_entry(cell_tag(table[i]), p.due);
 	}
 	qsort(to, n, 8, compare);
 	return n;
@@ -100,7 +91,7 @@ bool due_insert(uint32_t stripe, struct bin *b, uint32_t tag, int64_t due)
 		return false;
 	if (!txn_touch(stripe, &b->ndue, sizeof b->ndue))
 		return false;
-	uint64_t e = entry_of(tag, due);
+	uint64_t e = due_entry(tag, due);
 	/* The version is odd by now: an expirer that cleared the hint before this will see the entry. */
 	hint_lower(stripe, due_time(e));
 	b->ndue++;

@@ -9,6 +9,16 @@
 
 #include "index.h"
 
+#define DUE_ARITY 4u
+#define DUE_MAX ((1ull << 40) - 1) /* later times are looked at again then: 139 years from 1970 */
+
+/* The entry for `due` (wall ms; in the past counts as 0). */
+static inline uint64_t due_entry(uint32_t tag, int64_t due)
+{
+	uint64_t t = due <= 0 ? 0 : ((uint64_t)due + 3) / 4;
+	return (t > DUE_MAX ? DUE_MAX : t) << TAG_BITS | tag;
+}
+
 /* Wall ms of an entry (the end of its 4 ms), and its tag. */
 static inline int64_t due_time(uint64_t entry)
 {

@@ -13,6 +13,7 @@
 #include "internal.h"
 
 #define TRIES 3
+#define LONG_KEY 4096u /* bytes; a longer one is looked at twice before it is copied, for its length may be torn */
 #define YIELD_NS 200000u /* a long reader gives way this often: others on its core wait no longer */
 
 /* A growing array of words, kept over the walk. */
@@ -41,45 +42,64 @@ static void give_way(uint64_t *since)
 	*since = clock_mono_ns();
 }
 
+#define LOCKED 1ull /* in place of a version, which is even: read under the lock */
+
+static bool unchanged(uint32_t stripe, uint64_t v)
+{
+	return v == LOCKED || version_same(stripe, v);
+}
+
 /* ---- with a pin ---- */
 
-/* Adds the offsets of the items of one stripe that live at the pin. Torn data adds nonsense, which the caller throws away. */
-static void gather(const struct root *root, uint32_t stripe, uint64_t epoch, struct words *out)
+static uint64_t load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/*
+ * Adds the offsets of the items of one stripe that live at the pin. Torn data adds nonsense, which the caller throws away; a bin is checked
+ * against version `v` before its table is walked, so that the walk is as long as a table has been. `v` is odd under the lock.
+ */
+static void gather(const struct root *root, uint32_t stripe, uint64_t epoch, uint64_t v, struct words *out)
 {
 	struct bin b = bin_read(&root->bins[stripe]);
-	const uint64_t *table = peek(b.table, b.nbuckets * 64ull);
+	const uint64_t *table = unchanged(stripe, v) ? peek(b.table, b.nbuckets * 64ull) : NULL;
 	for (uint32_t i = 0; table && i < b.nbuckets * CELLS; i++) {
 		uint64_t c = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
 		const struct item *it = c ? peek(cell_ref(c), sizeof *it) : NULL;
 		if (it && (__atomic_load_n(&it->born_clock, __ATOMIC_RELAXED) & EPOCH_MASK) <= epoch)
 			words_add(out, cell_ref(c).off);
 	}
-	ref r = {__atomic_load_n(&store_stripe(stripe)->retained.off, __ATOMIC_RELAXED)};
-	for (uint32_t left = store_stripe(stripe)->nretained; left > 0 && !ref_is_none(r); left--) {
+	ref r = {load(&store_stripe(stripe)->retained.off)};
+	for (uint32_t left = __atomic_load_n(&store_stripe(stripe)->nretained, __ATOMIC_RELAXED); left > 0; left--) {
 		const struct retained *n = peek(r, sizeof *n);
 		if (!n)
 			return;
-		if (n->root.off == ref_of(root).off && n->born <= epoch && epoch < n->died)
-			words_add(out, n->block.off);
-		r = n->next;
+		if (load(&n->root.off) == ref_of(root).off && load(&n->born) <= epoch && epoch < load(&n->died))
+			words_add(out, load(&n->block.off));
+		r.off = load(&n->next.off);
 	}
 }
 
-/* The same, good: by version, else under the lock. What is returned stays readable while the pin stands. */
+/*
+ * The same, good: by version if nobody holds the stripe, else under the lock. What is returned stays readable while the pin stands. A holder
+ * may have begun below the pin and not have turned the version odd yet: its changes belong to the view, and what it replaces
+ * it will free. Who takes the lock after we saw it free has an epoch above the pin.
+ */
 static void gather_stripe(const struct root *root, uint32_t stripe, uint64_t epoch, struct words *out)
 {
 	for (int i = 0; i < TRIES; i++) {
 		uint64_t v = version_read(stripe);
 		out->n = 0;
-		if (v & 1)
+		if (v & 1 || lock_owner(&store_stripe(stripe)->lock) != 0)
 			continue;
-		gather(root, stripe, epoch, out);
+		gather(root, stripe, epoch, v, out);
 		if (version_same(stripe, v))
 			return;
 	}
 	stripe_lock(stripe);
 	out->n = 0;
-	gather(root, stripe, epoch, out);
+	gather(root, stripe, epoch, LOCKED, out);
 	stripe_unlock(stripe);
 }
 
@@ -88,9 +108,19 @@ static struct view view_of(ref r, const struct parts *p)
 	return (struct view){p->value, p->vlen, p->due, p->type, p->encoding, r};
 }
 
+static struct root *root_at(struct pin p, uint32_t db)
+{
+	struct root *root = db_root_at(p, db);
+	if (root)
+		return root;
+	for (uint32_t s = 0; s < STRIPES; s++)
+		stripe_await(s);
+	return db_root_at(p, db);
+}
+
 void db_walk(struct access *a, uint32_t db, key_visitor *each, void *arg)
 {
-	struct root *root = db_root_at(a->pin, db);
+	struct root *root = root_at(a->pin, db);
 	struct words found = {0};
 	uint64_t since = clock_mono_ns();
 	bool go_on = true;
@@ -120,6 +150,8 @@ struct scan {
 	void *arg;
 	struct words cells;
 	struct buf keys;
+	uint32_t db, stripe;
+	uint64_t version; /* of the stripe, or LOCKED */
 };
 
 static int compare(const void *x, const void *y)
@@ -128,17 +160,28 @@ static int compare(const void *x, const void *y)
 	return a < b ? -1 : a > b;
 }
 
-/* Adds the cells of a bin with a tag of at least `tag`; a cell sorts by its tag first. */
-static void cells_from(const struct bin *bin, uint32_t tag, struct words *out)
+/* Whether the stripe is as it was; asked before anything long is done with data that may be torn. */
+static bool still_good(const struct scan *s)
 {
-	struct bin b = bin_read(bin);
-	const uint64_t *table = peek(b.table, b.nbuckets * 64ull);
-	out->n = 0;
+	return unchanged(s->stripe, s->version);
+}
+
+/* Lists the cells of the stripe with a tag of at least `tag`; a cell sorts by its tag first. False: no such database. */
+static bool cells_from(struct scan *s, uint32_t tag)
+{
+	/* Asked for only now: a root seen before the version was read may be gone, and something else in its place. */
+	const struct root *root = db_root(s->db);
+	s->cells.n = 0;
+	if (!root)
+		return false;
+	struct bin b = bin_read(&root->bins[s->stripe]);
+	const uint64_t *table = still_good(s) ? peek(b.table, b.nbuckets * 64ull) : NULL;
 	for (uint32_t i = 0; table && i < b.nbuckets * CELLS; i++) {
 		uint64_t c = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
 		if (c && cell_tag(c) >= tag)
-			words_add(out, c);
+			words_add(&s->cells, c);
 	}
+	return true;
 }
 
 /* Copies header facts and key of each cell's item: {view, klen, key}. Torn items are left out. */
@@ -150,6 +193,8 @@ static void copy_keys(struct scan *s, size_t n)
 		ref r = cell_ref(s->cells.v[i]);
 		if (!item_read(r, &p) || is_due(p.due, s->a->now))
 			continue;
+		if (p.klen > LONG_KEY && !still_good(s))
+			return;
 		struct view v = view_of(r, &p);
 		v.value = NULL;
 		buf_append(&s->keys, &v, sizeof v);
@@ -159,40 +204,42 @@ static void copy_keys(struct scan *s, size_t n)
 }
 
 /*
- * Reads from (stripe, tag) on: at most about `count` cells, but always all of one tag. Returns how many, and in *next_tag where to go
- * on in this stripe (TAG_MASK + 1: it is done). One try; the caller checks the version.
+ * Reads from (stripe, tag) on: at most about `count` cells, but always all of one tag. Adds how many to *seen; *next is where to go
+ * on in this stripe (TAG_MASK + 1: it is done). False: no such database. One try; the caller checks the version.
  */
-static size_t scan_try(struct scan *s, const struct bin *bin, uint32_t tag, uint64_t count, uint32_t *next_tag)
+static bool scan_try(struct scan *s, uint32_t tag, uint64_t count, uint64_t *seen, uint32_t *next)
 {
-	cells_from(bin, tag, &s->cells);
+	bool there = cells_from(s, tag);
 	size_t n = s->cells.n;
-	*next_tag = TAG_MASK + 1;
+	*next = TAG_MASK + 1;
 	if (n > count) {
 		qsort(s->cells.v, n, sizeof *s->cells.v, compare);
 		n = count ? count : 1;
 		while (n < s->cells.n && cell_tag(s->cells.v[n]) == cell_tag(s->cells.v[n - 1]))
 			n++;
 		if (n < s->cells.n)
-			*next_tag = cell_tag(s->cells.v[n]);
+			*next = cell_tag(s->cells.v[n]);
 	}
 	copy_keys(s, n);
-	return n;
+	*seen = n;
+	return there;
 }
 
-static size_t scan_stripe(struct scan *s, const struct root *root, uint32_t stripe, uint32_t tag, uint64_t count, uint32_t *next_tag)
+static bool scan_stripe(struct scan *s, uint32_t tag, uint64_t count, uint64_t *seen, uint32_t *next)
 {
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t v = version_read(stripe);
-		if (v & 1)
+		s->version = version_read(s->stripe);
+		if (s->version & 1)
 			continue;
-		size_t n = scan_try(s, &root->bins[stripe], tag, count, next_tag);
-		if (version_same(stripe, v))
-			return n;
+		bool there = scan_try(s, tag, count, seen, next);
+		if (still_good(s))
+			return there;
 	}
-	stripe_lock(stripe);
-	size_t n = scan_try(s, &root->bins[stripe], tag, count, next_tag);
-	stripe_unlock(stripe);
-	return n;
+	s->version = LOCKED;
+	stripe_lock(s->stripe);
+	bool there = scan_try(s, tag, count, seen, next);
+	stripe_unlock(s->stripe);
+	return there;
 }
 
 static void hand_out(struct scan *s)
@@ -209,48 +256,68 @@ static void hand_out(struct scan *s)
 
 uint64_t db_scan(struct access *a, uint32_t db, uint64_t cursor, uint64_t count, key_visitor *each, void *arg)
 {
-	struct scan s = {.a = a, .each = each, .arg = arg};
-	uint64_t seen = 0, since = clock_mono_ns();
-	uint32_t stripe = (uint32_t)(cursor >> TAG_BITS), tag = (uint32_t)cursor & TAG_MASK;
+	struct scan s = {.a = a, .each = each, .arg = arg, .db = db};
+	uint64_t left = count, since = clock_mono_ns();
+	uint32_t tag = (uint32_t)cursor & TAG_MASK;
 	if (cursor >= POSITION(STRIPES, 0))
 		return 0;
-	while (stripe < STRIPES && seen < count) {
-		/* Asked for each time: a flush between two stripes takes the old root away. */
-		const struct root *root = db_root(db);
+	for (s.stripe = (uint32_t)(cursor >> TAG_BITS); s.stripe < STRIPES && left > 0;) {
+		uint64_t seen = 0;
 		uint32_t next = TAG_MASK + 1;
-		if (!root) {
-			stripe = STRIPES;
+		/* Each stripe asks for the database anew: a flush in between takes the old one away. */
+		if (!scan_stripe(&s, tag, left, &seen, &next)) {
+			s.stripe = STRIPES;
 			break;
 		}
-		seen += scan_stripe(&s, root, stripe, tag, count - seen, &next);
+		left -= seen < left ? seen : left;
 		hand_out(&s);
 		tag = next > TAG_MASK ? 0 : next;
-		stripe += next > TAG_MASK;
+		s.stripe += next > TAG_MASK;
 		give_way(&since);
 	}
 	free(s.cells.v);
 	buf_deinit(&s.keys);
-	return stripe < STRIPES ? POSITION(stripe, tag) : 0;
+	return s.stripe < STRIPES ? POSITION(s.stripe, tag) : 0;
 }
 
 /* ---- RANDOMKEY ---- */
 
-/* A random cell's key of the bin, copied. False: empty, torn or expired. */
-static bool random_of(struct access *a, const struct bin *bin, uint64_t dice, struct buf *out)
+/* A random cell's key of the stripe, copied. False: empty, torn or expired. */
+static bool random_of(struct access *a, uint32_t db, uint32_t stripe, uint64_t v, uint64_t dice, struct buf *out)
 {
-	struct bin b = bin_read(bin);
-	const uint64_t *table = peek(b.table, b.nbuckets * 64ull);
+	const struct root *root = db_root(db);
+	struct bin b = root ? bin_read(&root->bins[stripe]) : (struct bin){0};
+	const uint64_t *table = unchanged(stripe, v) ? peek(b.table, b.nbuckets * 64ull) : NULL;
 	uint32_t n = b.nbuckets * CELLS;
 	for (uint32_t i = 0; table && i < n; i++) {
 		uint64_t c = __atomic_load_n(&table[(dice + i) % n], __ATOMIC_RELAXED);
 		struct parts p;
 		if (!c || !item_read(cell_ref(c), &p) || is_due(p.due, a->now))
 			continue;
+		if (p.klen > LONG_KEY && !unchanged(stripe, v))
+			return false;
 		buf_clear(out);
 		buf_append(out, p.key, p.klen);
 		return true;
 	}
 	return false;
+}
+
+/* By version, else under the lock. */
+static bool random_in(struct access *a, uint32_t db, uint32_t stripe, uint64_t dice, struct buf *out)
+{
+	for (int t = 0; t < TRIES; t++) {
+		uint64_t v = version_read(stripe);
+		if (v & 1)
+			continue;
+		bool found = random_of(a, db, stripe, v, dice, out);
+		if (unchanged(stripe, v))
+			return found;
+	}
+	stripe_lock(stripe);
+	bool found = random_of(a, db, stripe, LOCKED, dice, out);
+	stripe_unlock(stripe);
+	return found;
 }
 
 bool db_random_key(struct access *a, uint32_t db, struct buf *out)
@@ -260,13 +327,10 @@ bool db_random_key(struct access *a, uint32_t db, struct buf *out)
 	for (uint32_t i = 0; i < STRIPES; i++) {
 		uint32_t stripe = ((uint32_t)dice + i) % STRIPES;
 		const struct root *root = db_root(db);
-		if (!root || __atomic_load_n(&root->bins[stripe].count, __ATOMIC_RELAXED) == 0)
-			continue;
-		for (int t = 0; t < TRIES; t++) {
-			uint64_t v = version_read(stripe);
-			if (!(v & 1) && random_of(a, &root->bins[stripe], dice >> 12, out) && version_same(stripe, v))
-				return true;
-		}
+		/* What this count says is only a hint: a key that comes or goes meanwhile may be missed. */
+		if (root && __atomic_load_n(&root->bins[stripe].count, __ATOMIC_RELAXED) != 0 &&
+		    random_in(a, db, stripe, dice >> 12, out))
+			return true;
 	}
 	return false;
 }

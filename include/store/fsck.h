@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checking a whole store.
+ */
+#ifndef BULKHEAD_STORE_FSCK_H
+#define BULKHEAD_STORE_FSCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Verifies that an attached, quiet store (no process is in a command, none died unrecovered) is in order: every table, cell, item,
+ * counter, due queue, list and lock, and that the blocks one can get to are exactly those that are allocated. False: `why` (of `cap` bytes)
+ * says what is wrong first, with its offset. Changes nothing; needs a bit of private memory per 8 bytes of store.
+ */
+bool store_fsck(char *why, size_t cap);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checking a quiet store (shm/check.h). Run on request by a process that has the store attached; changes nothing, takes no locks. Its death
+ * leaves nothing.
+ */
+#include "shm/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/panic.h"
+#include "shm/arena.h"
+#include "shm/lock.h"
+#include "shm/pin.h"
+#include "shm/slot.h"
+#include "slab.h"
+
+bool check_bad(struct check *c, uint64_t off, const char *fmt, ...)
+{
+	va_list ap;
+	int n = snprintf(c->why, c->cap, "at %#llx: ", (unsigned long long)off);
+	va_start(ap, fmt);
+	if (n >= 0 && (size_t)n < c->cap)
+		vsnprintf(c->why + n, c->cap - (size_t)n, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static uint64_t off_of(const volatile void *p)
+{
+	return (uint64_t)((const volatile char *)p - STORE_BASE);
+}
+
+/* ---- locks, slots, pins ---- */
+
+static bool lock_free(struct check *c, lock_word *l, const char *what, uint32_t i)
+{
+	uint32_t owner = lock_owner(l);
+	return owner == 0 || check_bad(c, off_of(l), "the lock of %s %u is held by slot %u", what, i, owner);
+}
+
+static bool check_locks(struct check *c)
+{
+	for (uint32_t i = 0; i < STRIPES; i++) {
+		struct stripe *s = store_stripe(i);
+		if (!lock_free(c, &s->lock, "stripe", i))
+			return false;
+		if (atomic_load(&s->version) & 1)
+			return check_bad(c, off_of(s), "the version of stripe %u is odd", i);
+	}
+	for (uint32_t i = 0; i < SUPER->heaps; i++)
+		if (!lock_free(c, &store_heap(i)->lock, "heap", i))
+			return false;
+	return lock_free(c, &SUPER->arena.lock, "the arena", 0) && lock_free(c, &SUPER->map_lock, "the map", 0) &&
+	       lock_free(c, &SUPER->sweep_lock, "the sweeper", 0);
+}
+
+static bool check_slot(struct check *c, uint32_t i)
+{
+	struct slot *s = store_slot(i);
+	uint64_t off = off_of(s);
+	if (i != self_id && atomic_load(&s->activity) & 1)
+		return check_bad(c, off, "slot %u is in a command", i);
+	if (atomic_load(&s->state) != TXN_IDLE)
+		return check_bad(c, off, "slot %u has a transaction", i);
+	if (atomic_load(&s->nheld) || atomic_load(&s->held_all) || atomic_load(&s->outer))
+		return check_bad(c, off, "slot %u names locks", i);
+	for (int k = 0; k < 3; k++)
+		if (atomic_load(&s->leaf_locks[k]))
+			return check_bad(c, off, "slot %u names a leaf lock", i);
+	if (atomic_load(&s->nleaf))
+		return check_bad(c, off, "slot %u has a leaf log", i);
+	if (s->jlen || !ref_is_none(s->seg))
+		return check_bad(c, off, "slot %u has a journal", i);
+	return true;
+}
+
+static bool check_slots(struct check *c)
+{
+	for (uint32_t i = 1; i <= atomic_load(&SUPER->slot_high); i++)
+		if (!check_slot(c, i))
+			return false;
+	return pin_check() || check_bad(c, SUPER->off_pins, "a pin that the mask does not show");
+}
+
+/* ---- arena ---- */
+
+/* Bits and counts. What the taken slabs are is check_slabs' business. */
+static bool check_arena(struct check *c)
+{
+	const struct arena *a = &SUPER->arena;
+	uint64_t free = 0, holes = 0, off = off_of(a);
+	if (a->nextents * EXTENT_BYTES > SUPER->reserve || a->hint > a->nextents * SLABS_PER_EXTENT)
+		return check_bad(c, off, "the arena has %llu extents", (unsigned long long)a->nextents);
+	for (uint64_t i = 0; i < a->nextents * SLABS_PER_EXTENT; i++) {
+		bool backed = arena_is_backed(i), taken = arena_is_taken(i);
+		if (!backed && !taken)
+			return check_bad(c, slab_off(i), "slab %llu is free but in a hole", (unsigned long long)i);
+		if (!taken && i < a->hint)
+			return check_bad(c, slab_off(i), "slab %llu is free below the hint", (unsigned long long)i);
+		free += !taken;
+		holes += !backed && i % SLABS_PER_EXTENT == 0;
+	}
+	if (free != a->free_slabs)
+		return check_bad(c, off, "%llu slabs are free, not %llu", (unsigned long long)free, (unsigned long long)a->free_slabs);
+	if (holes != a->holes)
+		return check_bad(c, off, "%llu extents are holes, not %llu", (unsigned long long)holes, (unsigned long long)a->holes);
+	return true;
+}
+
+/* ---- slabs ---- */
+
+struct slabs {
+	uint64_t used[HEAPS_MAX], run_bytes;
+	uint32_t with_room[HEAPS_MAX][CLASSES_MAX];
+};
+
+static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
+{
+	const struct slab *s = slab_at(slab_off(i));
+	uint64_t used = 0;
+	if (s->heap >= SUPER->heaps || s->class >= CLASSES_MAX || s->size == 0 || s->size != heap_class_size(s->size) ||
+	    s->data_off + (uint64_t)s->nblocks * s->size > SLAB_BYTES || s->data_off < sizeof *s + (s->nblocks + 63) / 64 * 8)
+		return check_bad(c, slab_off(i), "a slab with a damaged head");
+	for (uint32_t w = 0; w < (s->nblocks + 63) / 64; w++) {
+		uint32_t left = s->nblocks - w * 64;
+		uint64_t beyond = left < 64 ? ~0ull << left : 0;
+		if ((s->bitmap[w] & beyond) != beyond)
+			return check_bad(c, slab_off(i), "a slab with a free block beyond its last");
+		used += (uint64_t)__builtin_popcountll(s->bitmap[w] & ~beyond);
+	}
+	if (used != s->nused)
+		return check_bad(c, slab_off(i), "a slab with %llu blocks used, not %llu", (unsigned long long)used,
+				 (unsigned long long)s->nused);
+	t->used[s->heap] += used * s->size;
+	t->with_room[s->heap][s->class] += used < s->nblocks;
+	return true;
+}
+
+static bool check_run(struct check *c, uint64_t i, struct slabs *t)
+{
+	const struct slab *s = slab_at(slab_off(i));
+	uint64_t end = SUPER->arena.nextents * SLABS_PER_EXTENT;
+	if (s->nslabs == 0 || s->nslabs > end - i || s->data_off != RUN_HEAD)
+		return check_bad(c, slab_off(i), "a run with a damaged head");
+	for (uint64_t k = i; k < i + s->nslabs; k++)
+		if (!arena_is_taken(k) || !arena_is_backed(k))
+			return check_bad(c, slab_off(k), "a slab of a run that is not taken");
+	t->run_bytes += (uint64_t)s->nslabs * SLAB_BYTES;
+	return true;
+}
+
+static bool check_slabs(struct check *c, struct slabs *t)
+{
+	for (uint64_t i = 0; i < SUPER->arena.nextents * SLABS_PER_EXTENT;) {
+		const struct slab *s = slab_at(slab_off(i));
+		if (!arena_is_backed(i) || !arena_is_taken(i)) {
+			i++;
+		} else if (s->magic == RUN_MAGIC) {
+			if (!check_run(c, i, t))
+				return false;
+			i += s->nslabs;
+		} else {
+			if (s->magic != SLAB_MAGIC)
+				return check_bad(c, slab_off(i), "slab %llu is taken by nothing", (unsigned long long)i);
+			if (!check_slab(c, i, t))
+				return false;
+			i++;
+		}
+	}
+	return true;
+}
+
+/* The list holds exactly the slabs of that heap and class with room, linked both ways. */
+static bool check_list(struct check *c, uint32_t h, uint32_t class, uint32_t with_room)
+{
+	ref r = store_heap(h)->partial[class], prev = REF_NONE;
+	for (uint32_t n = 0; !ref_is_none(r); n++) {
+		const struct slab *s = peek(r, sizeof *s);
+		if (n == with_room || !s || r.off % SLAB_BYTES || !arena_is_taken(slab_index(r.off)) || s->magic != SLAB_MAGIC)
+			return check_bad(c, r.off, "heap %u lists for class %u what is no slab with room", h, class);
+		if (s->heap != h || s->class != class || s->prev.off != prev.off || s->nused == s->nblocks)
+			return check_bad(c, r.off, "a slab in the wrong list, or linked wrongly");
+		prev = r;
+		r = s->next;
+		if (ref_is_none(r) && n + 1 != with_room)
+			return check_bad(c, prev.off, "heap %u has %u slabs of class %u with room, but lists %u", h, with_room, class,
+					 n + 1);
+	}
+	return !ref_is_none(prev) || with_room == 0 ||
+	       check_bad(c, off_of(store_heap(h)), "heap %u lists no slab of class %u with room", h, class);
+}
+
+static bool check_heaps(struct check *c)
+{
+	struct slabs *t = calloc(1, sizeof *t);
+	if (!t)
+		fatal("out of memory for a check");
+	bool ok = check_slabs(c, t);
+	for (uint32_t h = 0; ok && h < SUPER->heaps; h++) {
+		if (t->used[h] != store_heap(h)->used)
+			ok = check_bad(c, off_of(store_heap(h)), "heap %u has %llu bytes used, not %llu", h,
+				       (unsigned long long)t->used[h], (unsigned long long)store_heap(h)->used);
+		for (uint32_t class = 0; ok && class < CLASSES_MAX; class++)
+			ok = check_list(c, h, class, t->with_room[h][class]);
+	}
+	if (ok && t->run_bytes != SUPER->arena.used)
+		ok = check_bad(c, off_of(&SUPER->arena), "runs have %llu bytes, not %llu", (unsigned long long)t->run_bytes,
+			       (unsigned long long)SUPER->arena.used);
+	free(t);
+	return ok;
+}
+
+/* ---- blocks ---- */
+
+bool check_begin(struct check *c, char *why, size_t cap)
+{
+	*c = (struct check){.why = why, .cap = cap};
+	why[0] = 0;
+	if (SUPER->magic != STORE_MAGIC || SUPER->format != STORE_FORMAT || SUPER->fixed % EXTENT_BYTES)
+		return check_bad(c, 0, "not a store of this format");
+	if (!check_locks(c) || !check_slots(c) || !check_arena(c) || !check_heaps(c))
+		return false;
+	c->reached = calloc(SUPER->arena.nextents * EXTENT_BYTES / 512 + 1, 1);
+	if (!c->reached)
+		fatal("out of memory for a check");
+	return true;
+}
+
+void check_end(struct check *c)
+{
+	free(c->reached);
+	c->reached = NULL;
+}
+
+/* Whether an allocated block starts at `r`. Its slab is known to be sound. */
+static bool is_block(ref r)
+{
+	if (!peek(r, 8) || !arena_is_taken(slab_index(r.off)))
+		return false;
+	const struct slab *s = slab_at(r.off);
+	uint64_t in = r.off % SLAB_BYTES;
+	if (s->magic == RUN_MAGIC)
+		return in == RUN_HEAD;
+	if (s->magic != SLAB_MAGIC || in < s->data_off || (in - s->data_off) % s->size)
+		return false;
+	uint64_t i = (in - s->data_off) / s->size;
+	return i < s->nblocks && s->bitmap[i / 64] >> (i % 64) & 1;
+}
+
+bool check_was_reached(const struct check *c, ref r)
+{
+	uint64_t i = (r.off - SUPER->fixed) / 8;
+	return peek(r, 8) && c->reached[i / 64] >> (i % 64) & 1;
+}
+
+bool check_reach(struct check *c, ref r, uint64_t size, enum block_kind kind, const char *what)
+{
+	if (!is_block(r))
+		return check_bad(c, r.off, "%s is not in an allocated block", what);
+	if (heap_block_size(r) < size)
+		return check_bad(c, r.off, "%s of %llu bytes is in a block of %llu", what, (unsigned long long)size,
+				 (unsigned long long)heap_block_size(r));
+	if (check_was_reached(c, r))
+		return check_bad(c, r.off, "%s is referred to twice", what);
+	uint64_t i = (r.off - SUPER->fixed) / 8;
+	c->reached[i / 64] |= 1ull << (i % 64);
+	const struct slab *s = slab_at(r.off);
+	if (kind == BLOCK_META && s->magic == RUN_MAGIC)
+		c->meta[HEAPS_MAX] += (uint64_t)s->nslabs * SLAB_BYTES;
+	else if (kind == BLOCK_META)
+		c->meta[s->heap] += s->size;
+	return true;
+}
+
+struct leak {
+	struct check *c;
+	ref first;
+	uint64_t n, bytes;
+};
+
+static void look_for_leak(void *arg, ref block, uint64_t size)
+{
+	struct leak *l = arg;
+	if (check_was_reached(l->c, block))
+		return;
+	if (l->n++ == 0)
+		l->first = block;
+	l->bytes += size;
+}
+
+bool check_leaks(struct check *c)
+{
+	struct leak l = {.c = c};
+	heap_each(look_for_leak, &l);
+	if (l.n)
+		return check_bad(c, l.first.off, "nothing refers to %llu allocated blocks of %llu bytes", (unsigned long long)l.n,
+				 (unsigned long long)l.bytes);
+	for (uint32_t h = 0; h < SUPER->heaps; h++)
+		if (c->meta[h] != store_heap(h)->meta)
+			return check_bad(c, off_of(store_heap(h)), "heap %u has %llu bytes that are not data, not %llu", h,
+					 (unsigned long long)c->meta[h], (unsigned long long)store_heap(h)->meta);
+	if (c->meta[HEAPS_MAX] != SUPER->arena.meta)
+		return check_bad(c, off_of(&SUPER->arena), "runs have %llu bytes that are not data, not %llu",
+				 (unsigned long long)c->meta[HEAPS_MAX], (unsigned long long)SUPER->arena.meta);
+	return true;
+}
