@@ -42,10 +42,12 @@ setup() { empty_server; }
     same $'OK\nvalue\n1' "$(printf 'SET k value\nGET k\nDEL k\n' | "$BULKHEAD_CLI" -p "$PORT")"
 }
 
-@test "bulkhead-cli: an error ends with a status other than 0" {
+@test "bulkhead-cli -e: an error reply ends with status 1, no server with another one than 0" {
     only_bulkhead
-    run "$BULKHEAD_CLI" -p "$PORT" NOSUCHCOMMAND
+    run "$BULKHEAD_CLI" -p 1 PING
     [ "$status" -ne 0 ]
+    run "$BULKHEAD_CLI" -e -p "$PORT" NOSUCHCOMMAND
+    [ "$status" -eq 1 ]
     [[ $output == *"unknown command"* ]]
 }
 

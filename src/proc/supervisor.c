@@ -32,6 +32,7 @@
 #include "proc/signals.h"
 #include "proc/spares.h"
 #include "proc/start.h"
+#include "proc/text.h"
 #include "proc/title.h"
 #include "shm/channel.h"
 
@@ -196,6 +197,7 @@ void supervisor_main(const struct launch *l)
 	instance_daemonize();
 	open_log();
 	log_start();
+	text_gather();
 	start();
 	log_ready();
 	for (;;) {

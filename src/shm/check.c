@@ -222,7 +222,7 @@ bool check_begin(struct check *c, char *why, size_t cap)
 		return check_bad(c, 0, "not a store of this format");
 	if (!check_locks(c) || !check_slots(c) || !check_arena(c) || !check_heaps(c))
 		return false;
-	c->reached = calloc(SUPER->arena.nextents * EXTENT_BYTES / 512 + 1, 1);
+	c->reached = calloc(SUPER->arena.nextents + 1, EXTENT_BYTES / 64);
 	if (!c->reached)
 		fatal("out of memory for a check");
 	return true;

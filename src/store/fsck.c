@@ -143,8 +143,6 @@ static bool look_at_databases(struct check *c)
 	if (!check_reach(c, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "the database map"))
 		return false;
 	const struct db_map *m = at(map);
-	if (m->n != SUPER->databases)
-		return check_bad(c, map.off, "a database map for %llu", (unsigned long long)m->n);
 	for (uint32_t i = 0; i < SUPER->databases; i++) {
 		ref r = {m->roots[i].off & ~7ull};
 		if (!ref_is_none(r) && !look_at_root(c, r, true))

@@ -45,7 +45,7 @@ struct root {
 struct db_map {
 	uint64_t born, died;
 	ref next;          /* list of old maps */
-	uint64_t n;
+	uint64_t reserved;
 	ref roots[];
 };
 

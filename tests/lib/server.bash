@@ -49,10 +49,11 @@ launch() {
 }
 
 # start_server [OPTION...]: a server on a free port. Sets PORT, SERVER_PID, SERVER_LOG, SERVER_DIR. Does not wait for
-# the port to be free beforehand: whoever loses the race for one tries another.
+# the port to be free beforehand: whoever loses the race for one tries another. SERVER_BINARY and OWN_DIR (its working
+# directory) may be set by a test.
 start_server() {
     local SERVER_BINARY=${SERVER_BINARY:-$BULKHEAD_SERVER} attempt extra=(--save "" --enable-debug-command yes)
-    SERVER_DIR=$(mktemp -d "$BATS_FILE_TMPDIR/dir.XXXXXX")
+    SERVER_DIR=${OWN_DIR:-$(mktemp -d "$BATS_FILE_TMPDIR/dir.XXXXXX")}
     for attempt in 1 2 3 4 5 6 7 8; do
         PORT=$((10000 + SRANDOM % 20000))
         if launch --port "$PORT" --dir "$SERVER_DIR" "${extra[@]}" "$@"; then
@@ -62,7 +63,7 @@ start_server() {
         fi
         grep -qi 'Failed listening\|Address already in use' "$SERVER_LOG" || break
     done
-    kill -KILL "$SERVER_PID" 2>/dev/null
+    kill -KILL "$SERVER_PID" 2>/dev/null || true
     fail "the server did not start:" "$(tail -n 20 "$SERVER_LOG")"
 }
 

@@ -54,6 +54,7 @@ __attribute__((unused)) static void fixture_open(uint32_t databases)
 	}
 }
 
+/* Makes this process, which opened the fixture, hold another slot. */
 __attribute__((unused)) static void become(uint32_t slot)
 {
 	self_id = slot;
@@ -70,7 +71,9 @@ __attribute__((unused)) static pid_t fork_as(uint32_t slot, int (*body)(void *ar
 	if (p)
 		return p;
 	alarm(60);
-	become(slot);
+	control_enter(slot);
+	self_id = slot;
+	self = store_slot(slot);
 	_exit(body(arg));
 }
 

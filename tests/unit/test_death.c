@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Death at every instruction.
+ *
+ * A child runs one operation on a small store, single-stepped. Recovery sees nothing of a dead process but the shared memory, so each
+ * content of it that an instruction leaves behind is one death to try: with the child stopped there, a medic recovers its slot, then the
+ * store must be in order (fsck: nothing leaked, nothing shared, no lock held), every key must have its old or its new value, all of
+ * them the same, and another process must be able to write every key. Then the memory is put back and the child goes on. Some deaths are tried
+ * with the medic dying as well, at each of its own steps; some with a second worker dying in the middle of something else; some by a real
+ * SIGKILL.
+ *
+ *     test_death            a sample where there are many, under a minute
+ *     test_death long       everything
+ *     test_death NAME       one operation, everything
+ */
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+
+#include "store_fixture.h"
+
+#include "base/hash.h"
+#include "store/index.h"
+
+#define WORKER 1u
+#define WORKER2 2u
+#define MEDIC 22u
+#define MEDIC2 21u
+#define CHECKER 20u
+#define PINNER 19u
+#define DATABASES 3u
+#define KEYS_MAX 48u
+
+static bool is_long;
+static unsigned checks_cap = 220, medic_deaths = 4, double_deaths = 40, kills = 12;
+
+/* ---- memory images ---- */
+
+#define WATCH_MAX 4096u
+#define IMAGE_BYTES (1ull << 30)
+
+/* Images of the whole store: before the operation, at a death of the worker, of the medic after it. */
+static char *image0, *image, *image2;
+static uint64_t image0_end;
+static uint64_t watch[WATCH_MAX]; /* pages an operation changes */
+static unsigned nwatch;
+static char *watched;             /* their content as last seen */
+
+static char *new_image(void)
+{
+	return mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+static void each_piece(void (*f)(char *img, uint64_t off, uint64_t n), char *img, bool all)
+{
+	f(img, 0, SUPER->off_taken + PAGE_BYTES);
+	f(img, SUPER->off_backed, PAGE_BYTES);
+	f(img, SUPER->off_slots + PAGE_BYTES, (uint64_t)(FIXTURE_SLOTS - 1) * PAGE_BYTES);
+	for (uint64_t i = 0; i < SUPER->arena.nextents * SLABS_PER_EXTENT; i++)
+		if (arena_is_backed(i) && (all || arena_is_taken(i)))
+			f(img, slab_off(i), SLAB_BYTES);
+}
+
+static void save_piece(char *img, uint64_t off, uint64_t n)
+{
+	memcpy(img + off, STORE_BASE + off, n);
+}
+
+static void restore_piece(char *img, uint64_t off, uint64_t n)
+{
+	for (uint64_t o = off; o < off + n; o += PAGE_BYTES)
+		if (memcmp(STORE_BASE + o, img + o, PAGE_BYTES))
+			memcpy(STORE_BASE + o, img + o, PAGE_BYTES);
+}
+
+static void save(char *img)
+{
+	each_piece(save_piece, img, false);
+}
+
+static void restore(char *img)
+{
+	/* The bitmaps first: they say which slabs there are. */
+	restore_piece(img, 0, SUPER->off_taken + PAGE_BYTES);
+	restore_piece(img, SUPER->off_backed, PAGE_BYTES);
+	each_piece(restore_piece, img, false);
+}
+
+/* ---- operations ---- */
+
+struct operation {
+	const char *name;
+	void (*prepare)(void);
+	void (*run)(void);
+	bool sleeps; /* ends when the expirer goes to sleep */
+};
+
+static char keys[KEYS_MAX][24];
+static unsigned nkeys;
+static char big[70000];
+static struct pin held_pin;
+
+static void key_add(const char *k)
+{
+	snprintf(keys[nkeys++], sizeof keys[0], "%s", k);
+}
+
+/* Adds `n` keys of one stripe, the tags of which lie below `tag_end`. */
+static void keys_of_stripe(unsigned n, uint32_t tag_end)
+{
+	static uint64_t seed;
+	for (unsigned found = 0; found < n; seed++) {
+		char k[24];
+		snprintf(k, sizeof k, "s%llu", (unsigned long long)seed);
+		struct key_hash h = hash_split(hash_bytes(k, strlen(k), SUPER->hash_seed));
+		if (h.stripe == 77 && h.tag < tag_end)
+			key_add(k), found++;
+	}
+}
+
+static void base(void)
+{
+	nkeys = 0;
+	key_add("a"), key_add("b"), key_add("c"), key_add("new");
+	do_set(0, "a", "value of a");
+	do_set(0, "b", "b's");
+	do_set_n(0, ARG("c"), "due", 3, fixture_now + 60000);
+	do_set(1, "a", "another a");
+}
+
+static void op_set_new(void) { do_set(0, "new", "n"); }
+static void op_set_root(void) { do_set(2, "new", "n"); }
+static void op_set_same(void) { do_set(0, "a", "VALUE OF A"); }
+static void op_set_size(void) { do_set(0, "a", "a value of another size altogether, longer"); }
+static void op_append(void) { do_append(0, "a", " and more"); }
+static void op_append_again(void) { do_append(0, "a", "!"); }
+static void op_del(void) { do_del(0, "a"); }
+static void op_set_due(void) { do_set_n(0, ARG("new"), "n", 1, fixture_now + 1000); }
+static void op_due_earlier(void) { do_due(0, "c", fixture_now + 500); }
+static void op_due_later(void) { do_due(0, "c", fixture_now + 500000); }
+static void op_persist(void) { do_due(0, "c", DUE_NONE); }
+static void op_due_first(void) { do_due(0, "a", fixture_now + 500); }
+static void op_flush(void) { do_flush(0); }
+static void op_flush_all(void) { do_flush(DB_ALL); }
+static void op_swap(void) { do_swap(0, 1); }
+static void op_copy(void) { do_copy(0, "c", 1, "new"); }
+static void op_get(void) { do_get(0, "a", NULL); }
+static void op_sweep(void) { db_sweep_retired(); }
+static void op_pin(void) { pin_release(pin_take()); }
+static void op_expirer(void) { expirer_run(); }
+static void op_house(void) { arena_keep_house(); }
+
+static void prep_append(void) { base(); do_append(0, "a", "+"); }
+static void prep_none(void) { nkeys = 0; key_add("new"); key_add("a"); }
+static void prep_sweep(void) { base(); do_flush(0); do_set(0, "b", "after"); }
+static void prep_pin(void)
+{
+	base();
+	become(PINNER);
+	held_pin = pin_take();
+	become(CHECKER);
+}
+static void prep_swept_pin(void)
+{
+	prep_pin();
+	do_set(0, "a", "a value that replaces one");
+	do_set(0, "b", "2");
+	do_del(0, "c");
+	do_flush(1);
+	do_set(1, "b", "x");
+	become(PINNER);
+	pin_release(held_pin);
+	become(CHECKER);
+}
+static void prep_expirer(void)
+{
+	base();
+	int64_t now = clock_wall_ms();
+	do_set_n(0, ARG("new"), "gone", 4, fixture_now + 100);
+	do_set_n(1, ARG("new"), "stays", 5, now + 3600000);
+}
+static void prep_growth(void)
+{
+	base();
+	keys_of_stripe(8, 1u << 24);
+	for (unsigned i = 4; i < 11; i++)
+		do_set(0, keys[i], "v");
+}
+static void op_table_growth(void) { do_set(0, keys[11], "eighth"); }
+static void prep_overflow(void)
+{
+	base();
+	keys_of_stripe(12, 1u << 21);
+	keys_of_stripe(1, 1u << 24);
+	for (unsigned i = 4; i < 17; i++)
+		do_set(0, keys[i], "v");
+}
+static void op_overflow(void) { do_del(0, keys[4]); }
+static void prep_shrink(void)
+{
+	base();
+	keys_of_stripe(36, 1u << 24);
+	for (unsigned i = 4; i < 40; i++)
+		do_set(0, keys[i], "v");
+	for (unsigned i = 22; i < 40; i++)
+		do_del(0, keys[i]);
+}
+static void op_shrink(void) { do_del(0, keys[4]), do_del(0, keys[5]), do_del(0, keys[6]); }
+static void prep_queue(void)
+{
+	base();
+	keys_of_stripe(12, 1u << 24);
+	for (unsigned i = 4; i < 15; i++)
+		do_set_n(0, ARG(keys[i]), "v", 1, fixture_now + 100000 - i * 1000);
+}
+static void op_queue(void) { do_set_n(0, ARG(keys[15]), "v", 1, fixture_now + 1); }
+static void prep_journal(void)
+{
+	base();
+	for (unsigned i = 0; i < 20; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "m%u", i);
+		key_add(k);
+		do_set_n(0, ARG(keys[4 + i]), big, 1000, DUE_NONE);
+	}
+}
+static void op_journal(void)
+{
+	static char other[1000];
+	struct doing d = {.what = DO_MSET, .nkeys = 20, .due = DUE_NONE};
+	memset(other, 'o', sizeof other);
+	for (unsigned i = 0; i < 20; i++) {
+		d.key[i] = ARG(keys[4 + i]);
+		d.value[i] = (struct arg){other, sizeof other};
+	}
+	doing_run(&d);
+}
+static void op_mset(void)
+{
+	struct doing d = {.what = DO_MSET, .nkeys = 4, .due = DUE_NONE};
+	for (unsigned i = 0; i < 4; i++) {
+		d.key[i] = ARG(keys[i]);
+		d.value[i] = (struct arg){big, 5 + i};
+	}
+	doing_run(&d);
+}
+static void op_slab(void) { do_set_n(0, ARG("new"), big, 3000, DUE_NONE); }
+static void op_run(void) { do_set_n(0, ARG("new"), big, 40000, DUE_NONE); }
+static void prep_run(void) { base(); op_run(); }
+static void op_run_free(void) { do_del(0, "new"); }
+static void prep_arena(void)
+{
+	base();
+	for (unsigned i = 0; SUPER->arena.free_slabs > RESERVE_SLABS && nkeys < KEYS_MAX; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "r%u", i);
+		key_add(k);
+		do_set_n(0, ARG(keys[nkeys - 1]), big, 65000, DUE_NONE);
+	}
+}
+static void prep_house(void)
+{
+	base();
+	region_back(SUPER->fixed, 0);
+	/* Ten runs of an extent and more, gone again. */
+	static char huge[4 << 20];
+	for (unsigned i = 0; i < 5; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "h%u", i);
+		do_set_n(0, ARG(k), huge, sizeof huge, DUE_NONE);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "h%u", i);
+		do_del(0, k);
+	}
+}
+static void prep_due_seen(void)
+{
+	base();
+	do_set_n(0, ARG("new"), "gone", 4, fixture_now - 5);
+}
+
+static const struct operation operations[] = {
+	{"first-key-ever", prep_none, op_set_new, false},
+	{"new-key", base, op_set_new, false},
+	{"first-key-of-database", base, op_set_root, false},
+	{"same-size", base, op_set_same, false},
+	{"other-size", base, op_set_size, false},
+	{"append", base, op_append, false},
+	{"append-in-place", prep_append, op_append_again, false},
+	{"delete", base, op_del, false},
+	{"set-with-expiry", base, op_set_due, false},
+	{"expiry-earlier", base, op_due_earlier, false},
+	{"expiry-later", base, op_due_later, false},
+	{"expiry-first", base, op_due_first, false},
+	{"persist", base, op_persist, false},
+	{"due-on-sight", prep_due_seen, op_set_new, false},
+	{"queue-growth", prep_queue, op_queue, false},
+	{"copy", base, op_copy, false},
+	{"mset", base, op_mset, false},
+	{"swap", base, op_swap, false},
+	{"flush", base, op_flush, false},
+	{"flush-all", base, op_flush_all, false},
+	{"flush-under-pin", prep_pin, op_flush, false},
+	{"swap-under-pin", prep_pin, op_swap, false},
+	{"replace-under-pin", prep_pin, op_mset, false},
+	{"delete-under-pin", prep_pin, op_del, false},
+	{"sweep", prep_sweep, op_sweep, false},
+	{"table-growth", prep_growth, op_table_growth, false},
+	{"overflow-moves-back", prep_overflow, op_overflow, false},
+	{"table-shrink", prep_shrink, op_shrink, false},
+	{"long-journal", prep_journal, op_journal, false},
+	{"slab", base, op_slab, false},
+	{"run", base, op_run, false},
+	{"run-free", prep_run, op_run_free, false},
+	{"arena-growth", prep_arena, op_slab, false},
+	{"read", base, op_get, false},
+	{"pin", base, op_pin, false},
+	{"house", prep_house, op_house, false},
+	{"expirer", prep_expirer, op_expirer, true},
+	{"expirer-sweeps", prep_swept_pin, op_expirer, true},
+};
+#define OPERATIONS (sizeof operations / sizeof operations[0])
+
+/* ---- stepping ---- */
+
+static const struct operation *now_op;
+static unsigned now_state, now_medic_state;
+
+static void context(int sig)
+{
+	char line[200];
+	int n = snprintf(line, sizeof line, "\n# signal %d in %s, death %u, medic's death %u\n", sig, now_op ? now_op->name : "-",
+			 now_state, now_medic_state);
+	_exit(write(1, line, (size_t)n) == n ? 99 : 98);
+}
+
+static int op_child(void *arg)
+{
+	const struct operation *op = arg;
+	txn_checks = NULL; /* they would be stepped through */
+	signal(SIGABRT, SIG_DFL);
+	if (ptrace(PTRACE_TRACEME, 0, 0, 0))
+		return 1;
+	raise(SIGSTOP);
+	op->run();
+	raise(SIGSTOP);
+	return 0;
+}
+
+static uint32_t medic_patients[2];
+static unsigned medic_npatients;
+
+static int medic_child(void *arg)
+{
+	(void)arg;
+	signal(SIGABRT, SIG_DFL);
+	if (ptrace(PTRACE_TRACEME, 0, 0, 0))
+		return 1;
+	raise(SIGSTOP);
+	recover_slots(medic_patients, medic_npatients);
+	raise(SIGSTOP);
+	return 0;
+}
+
+/* One instruction. False: it is over. */
+static bool step(pid_t p)
+{
+	int status;
+	do {
+		if (ptrace(PTRACE_SINGLESTEP, p, 0, 0) || waitpid(p, &status, 0) != p || !WIFSTOPPED(status)) {
+			CHECKF(false, "%s: the child ended with status %#x", now_op->name, status);
+			return false;
+		}
+		if (WSTOPSIG(status) == SIGSTOP)
+			return false;
+	} while (WSTOPSIG(status) != SIGTRAP);
+	return true;
+}
+
+static pid_t start(uint32_t slot, int (*body)(void *), const void *arg)
+{
+	pid_t p = fork_as(slot, body, (void *)(uintptr_t)arg);
+	int status;
+	if (waitpid(p, &status, 0) != p || !WIFSTOPPED(status)) {
+		printf("Bail out! no ptrace here\n");
+		exit(1);
+	}
+	return p;
+}
+
+static void end(pid_t p)
+{
+	kill(p, SIGKILL);
+	waitpid(p, NULL, 0);
+}
+
+/* Whether the watched memory changed since the last call; *important when it was not only in the extents. */
+static bool changed(bool *important)
+{
+	bool any = false;
+	*important = false;
+	for (unsigned i = 0; i < nwatch; i++) {
+		char *now = STORE_BASE + watch[i], *was = watched + (uint64_t)i * PAGE_BYTES;
+		if (memcmp(now, was, PAGE_BYTES) == 0)
+			continue;
+		memcpy(was, now, PAGE_BYTES);
+		any = true;
+		*important |= watch[i] < SUPER->fixed;
+	}
+	return any;
+}
+
+static void watch_page(uint64_t off)
+{
+	off &= ~(uint64_t)(PAGE_BYTES - 1);
+	for (unsigned i = 0; i < nwatch; i++)
+		if (watch[i] == off)
+			return;
+	if (nwatch < WATCH_MAX)
+		watch[nwatch++] = off;
+}
+
+static void watch_changed(char *img, uint64_t off, uint64_t n)
+{
+	for (uint64_t o = off; o < off + n; o += PAGE_BYTES)
+		if ((o >= image0_end && o >= SUPER->fixed) || memcmp(img + o, STORE_BASE + o, PAGE_BYTES))
+			watch_page(o);
+}
+
+/* Lists the pages that may change: what the operation leaves changed, and where all locks and logs are. */
+static void watch_for(uint32_t slot)
+{
+	nwatch = 0;
+	for (uint64_t o = 0; o < SUPER->off_stripes; o += PAGE_BYTES)
+		watch_page(o);
+	for (uint64_t o = SUPER->off_hints & ~4095ull; o <= SUPER->off_taken; o += PAGE_BYTES)
+		watch_page(o);
+	watch_page(SUPER->off_backed);
+	watch_page(SUPER->off_slots + (uint64_t)slot * PAGE_BYTES);
+	for (unsigned i = 0; i < nkeys; i++)
+		watch_page(SUPER->off_stripes +
+			   sizeof(struct stripe) * hash_split(hash_bytes(keys[i], strlen(keys[i]), SUPER->hash_seed)).stripe);
+	each_piece(watch_changed, image0, true);
+	free(watched);
+	watched = malloc((uint64_t)nwatch * PAGE_BYTES);
+}
+
+static void watch_from_here(void)
+{
+	for (unsigned i = 0; i < nwatch; i++)
+		memcpy(watched + (uint64_t)i * PAGE_BYTES, STORE_BASE + watch[i], PAGE_BYTES);
+}
+
+/* ---- what must hold after recovery ---- */
+
+static struct buf old_content, new_content, content;
+
+static void describe(struct buf *out)
+{
+	struct buf v = {0};
+	buf_clear(out);
+	for (uint32_t db = 0; db < DATABASES; db++)
+		for (unsigned i = 0; i < nkeys; i++) {
+			struct doing d = {.what = DO_GET, .db = db, .nkeys = 1, .key = {ARG(keys[i])}, .out = &v};
+			bool ok = doing_run(&d) == 0;
+			CHECKF(ok, "a read failed");
+			if (d.found)
+				buf_printf(out, "%u %s %lld %zu %llx\n", db, keys[i], (long long)d.out_due, v.len,
+					   (unsigned long long)hash_bytes(v.data, v.len, SUPER->hash_seed));
+		}
+	buf_deinit(&v);
+}
+
+static bool same(const struct buf *x, const struct buf *y)
+{
+	return x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
+}
+
+static bool check_recovered(const char *what)
+{
+	char why[256];
+	become(CHECKER);
+	alarm(20);
+	if (!CHECKF(store_fsck(why, sizeof why), "%s, death %u/%u, %s: fsck: %s", now_op->name, now_state, now_medic_state, what, why))
+		return false;
+	describe(&content);
+	if (!CHECKF(same(&content, &old_content) || same(&content, &new_content),
+		    "%s, death %u/%u, %s: neither old nor new:\n%.*s# old:\n%.*s# new:\n%.*s", now_op->name, now_state, now_medic_state,
+		    what, (int)content.len, content.data, (int)old_content.len, old_content.data, (int)new_content.len,
+		    new_content.data))
+		return false;
+	/* Somebody else can write all of it, and the store is still in order then. */
+	for (uint32_t db = 0; db < DATABASES; db++)
+		for (unsigned i = 0; i < nkeys; i++)
+			CHECKF(do_set(db, keys[i], i & 1 ? "w" : "written by another one") == 0, "a write failed");
+	if (now_state % 8 == 0)
+		do_flush(0), do_swap(1, 2), db_sweep_retired();
+	bool ok = store_fsck(why, sizeof why);
+	alarm(0);
+	return CHECKF(ok, "%s, death %u/%u, %s, after writing: fsck: %s", now_op->name, now_state, now_medic_state, what, why);
+}
+
+static void recover(uint32_t medic, uint32_t a, uint32_t b)
+{
+	uint32_t dead[2] = {a, b};
+	become(medic);
+	alarm(20);
+	recover_slots(dead, b ? 2 : 1);
+	alarm(0);
+}
+
+/* The medic dies as well, at each of its own steps; another one recovers both. The store is put back. */
+static void try_medic_deaths(unsigned cap)
+{
+	unsigned saved_n = nwatch;
+	uint64_t *saved = malloc(sizeof watch);
+	memcpy(saved, watch, sizeof watch);
+	char *saved_watched = watched;
+	watched = NULL;
+	watch_for(MEDIC);
+	for (unsigned i = 0; i < saved_n; i++)
+		watch_page(saved[i]);
+	watched = realloc(watched, (uint64_t)nwatch * PAGE_BYTES);
+	watch_from_here();
+	medic_patients[0] = WORKER, medic_npatients = 1;
+	now_medic_state = 0;
+	pid_t m = start(MEDIC, medic_child, NULL);
+	bool important;
+	unsigned tried = 0;
+	for (unsigned long n = 0; step(m) && n < 400000; n++) {
+		if (!changed(&important))
+			continue;
+		now_medic_state++;
+		if (tried >= cap && dice(16))
+			continue;
+		tried++;
+		save(image2);
+		recover(MEDIC2, WORKER, MEDIC);
+		bool ok = check_recovered("the medic died too");
+		restore(image2);
+		if (!ok)
+			break;
+	}
+	end(m);
+	recover(MEDIC2, WORKER, MEDIC);
+	now_medic_state = 0;
+	memcpy(watch, saved, sizeof watch);
+	nwatch = saved_n;
+	free(saved);
+	free(watched);
+	watched = saved_watched;
+	restore(image);
+}
+
+/* A second worker dies some way into another operation. The store is put back. */
+static void try_double_death(void)
+{
+	static const struct operation *others[] = {&operations[1], &operations[4], &operations[7], &operations[8], &operations[19]};
+	const struct operation *other = others[dice(5)];
+	pid_t p = start(WORKER2, op_child, other);
+	uint64_t steps = dice(5000);
+	int64_t until = clock_mono_ms() + 30;
+	for (uint64_t i = 0; i < steps && clock_mono_ms() < until && step(p); i++)
+		;
+	end(p);
+	recover(MEDIC, WORKER, WORKER2);
+	become(CHECKER);
+	char why[256];
+	alarm(20);
+	CHECKF(store_fsck(why, sizeof why), "%s, death %u, and of %s after %llu steps: fsck: %s", now_op->name, now_state, other->name,
+	       (unsigned long long)steps, why);
+	for (unsigned i = 0; i < nkeys; i++)
+		CHECKF(do_set(0, keys[i], "w") == 0, "a write failed");
+	CHECKF(store_fsck(why, sizeof why), "%s: fsck after writing: %s", now_op->name, why);
+	alarm(0);
+	restore(image);
+}
+
+static bool over(const struct operation *op)
+{
+	return op->sleeps && atomic_load(&SUPER->expirer_until) != 0;
+}
+
+static void prepare(const struct operation *op)
+{
+	become(CHECKER);
+	atomic_store(&SUPER->expirer_until, 0);
+	op->prepare();
+}
+
+/* What the operation changes when nothing happens to it. The store is put back. */
+static void look_ahead(const struct operation *op)
+{
+	become(CHECKER);
+	describe(&old_content);
+	image0_end = store_end();
+	each_piece(save_piece, image0, true);
+	pid_t p = start(WORKER, op_child, op);
+	ptrace(PTRACE_CONT, p, 0, 0);
+	if (op->sleeps) {
+		for (int i = 0; i < 2000 && !over(op); i++)
+			usleep(1000);
+		kill(p, SIGSTOP);
+	}
+	waitpid(p, NULL, 0);
+	watch_for(WORKER);
+	end(p);
+	recover(MEDIC, WORKER, 0);
+	become(CHECKER);
+	describe(&new_content);
+	CHECK_FSCK();
+	restore(image0);
+}
+
+/* Steps through the operation and calls `death` at those states that `pick` wants. Returns the number of states. */
+static unsigned walk(const struct operation *op, bool (*pick)(unsigned state, bool important), void (*death)(void))
+{
+	pid_t p = start(WORKER, op_child, op);
+	bool important;
+	now_state = 0;
+	watch_from_here();
+	int failed = test_state.checks_failed;
+	now_medic_state = 0;
+	while (test_state.checks_failed < failed + 3 && step(p) && !over(op))
+		if (changed(&important) && (now_state++, pick(now_state, important)))
+			death();
+	end(p);
+	recover(MEDIC, WORKER, 0);
+	become(CHECKER);
+	describe(&content);
+	CHECKF(same(&content, &new_content), "%s: done, but the content is not new", op->name);
+	CHECK_FSCK();
+	restore(image0);
+	return now_state;
+}
+
+static unsigned nimportant, nplain, picked, since_medic, since_double, medic_every, double_every;
+static double p_important, p_plain;
+
+static bool pick_none(unsigned state, bool important)
+{
+	(void)state;
+	nimportant += important;
+	nplain += !important;
+	return false;
+}
+
+static bool pick_some(unsigned state, bool important)
+{
+	(void)state;
+	return (double)dice(1u << 20) / (1u << 20) < (important ? p_important : p_plain);
+}
+
+static void death(void)
+{
+	picked++;
+	save(image);
+	recover(MEDIC, WORKER, 0);
+	bool ok = check_recovered("recovered");
+	restore(image);
+	if (!ok)
+		return;
+	if (++since_medic >= medic_every) {
+		since_medic = 0;
+		try_medic_deaths(is_long ? 100000 : 25);
+	}
+	if (++since_double >= double_every) {
+		since_double = 0;
+		try_double_death();
+	}
+}
+
+/* Real deaths, at random moments, of a process that repeats the operation with others in between. */
+static int kill_child(void *arg)
+{
+	const struct operation *op = arg;
+	txn_checks = NULL;
+	for (;;) {
+		op->run();
+		op_set_size(), op_set_same(), op_del();
+	}
+	return 0;
+}
+
+static void real_kills(const struct operation *op)
+{
+	for (unsigned i = 0; i < kills && !op->sleeps; i++) {
+		pid_t p = fork_as(WORKER, kill_child, (void *)(uintptr_t)op);
+		usleep((unsigned)dice(1500));
+		kill(p, SIGKILL);
+		reap_child(p);
+		recover(MEDIC, WORKER, 0);
+		become(CHECKER);
+		char why[256];
+		if (!CHECKF(store_fsck(why, sizeof why), "%s, killed: fsck: %s", op->name, why))
+			break;
+	}
+}
+
+static void test_operation(void)
+{
+	const struct operation *op = now_op;
+	char *virgin = new_image();
+	save(virgin);
+	prepare(op);
+	look_ahead(op);
+	nimportant = nplain = picked = since_medic = since_double = 0;
+	unsigned states = walk(op, pick_none, NULL);
+	unsigned half = checks_cap / 2;
+	p_important = nimportant <= half + (nplain < half ? half - nplain : 0) ? 1 : (double)half / nimportant;
+	p_plain = nplain <= half ? 1 : (double)half / nplain;
+	unsigned expect = (unsigned)(nimportant * p_important + nplain * p_plain) + 1;
+	medic_every = expect / (medic_deaths + 1) + 1;
+	double_every = expect / (double_deaths + 1) + 1;
+	walk(op, pick_some, death);
+	real_kills(op);
+	printf("# %s: %u states, %u deaths tried\n", op->name, states, picked);
+	restore(virgin);
+	munmap(virgin, IMAGE_BYTES);
+}
+
+int main(int argc, char **argv)
+{
+	const char *only = argc > 1 ? argv[1] : "";
+	is_long = strcmp(only, "long") == 0;
+	if (is_long)
+		only = "";
+	if (is_long || *only)
+		checks_cap = 1000000, medic_deaths = 20, double_deaths = 500, kills = 300;
+	if (is_long && argc > 2)
+		dice_state ^= strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull;
+	memset(big, 'b', sizeof big);
+	fixture_open(DATABASES);
+	log_set_level(LOG_LEVEL_WARNING);
+	signal(SIGALRM, context);
+	signal(SIGABRT, context);
+	signal(SIGSEGV, context);
+	image0 = new_image(), image = new_image(), image2 = new_image();
+	/* On one processor all of it uses one heap, whatever dies. */
+	cpu_set_t one;
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof one, &one);
+	for (unsigned i = 0; i < OPERATIONS; i++) {
+		if (*only && strcmp(only, operations[i].name))
+			continue;
+		now_op = &operations[i];
+		test_run(now_op->name, test_operation);
+	}
+	return test_done();
+}
