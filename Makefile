@@ -55,7 +55,7 @@ $(B)/obj/%.o: src/%.c Makefile
 
 $(B)/unit/%: tests/unit/%.c $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -Itests/unit -o $@ $< $(LIB_OBJ)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -Isrc -Itests/unit -o $@ $< $(LIB_OBJ)
 
 $(B)/stress: tests/stress/stress.c
 	@mkdir -p $(@D)

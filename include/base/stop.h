@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whether this process was asked to end (SIGTERM): what runs long looks here between two steps. */
+/* Whether this process was asked to end (SIGTERM), which what runs long looks at between two steps, or to wake (SIGURG). */
 #ifndef BULKHEAD_BASE_STOP_H
 #define BULKHEAD_BASE_STOP_H
 
@@ -13,5 +13,8 @@ static inline bool stop_requested(void)
 {
 	return stop_flag != 0;
 }
+
+/* Set by each SIGURG: whoever is about to sleep looks here first, and clears it. */
+extern volatile sig_atomic_t wake_flag;
 
 #endif

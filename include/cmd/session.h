@@ -56,7 +56,7 @@ bool session_run(struct session *s);
 
 void session_deinit(struct session *s);
 
-/* Brings my_page->client up to date; `row` is the command under way, or NULL: the one before. */
+/* Brings my_page->client up to date while the command `row` runs. */
 void session_publish(struct session *s, const struct command *row);
 
 /* Whether the client has logged in, or need not. May ask the supervisor: not inside an access. */

@@ -31,6 +31,9 @@ typedef void process_main(const struct launch *l);
 #include "shm/processes.def"
 #undef PROCESS
 
+/* What workers would otherwise do one by one. Supervisor, before the first fork. */
+void worker_prepare(void);
+
 enum process_state { PROCESS_FREE, PROCESS_RUNNING, PROCESS_SICK };
 
 struct process {

@@ -20,7 +20,8 @@
 #include <stdint.h>
 
 #include "shm/item.h"
-#include "wire/resp_parse.h"
+#include "base/buf.h"
+#include "base/str.h"
 
 enum access_mode { ACCESS_READ, ACCESS_PINNED, ACCESS_WRITE };
 

@@ -19,6 +19,7 @@
 #include "config_rows.h"
 
 #define PASSWORD_MAX 512u
+#define ARENA (128u << 10)
 #define READ_TRIES 1000
 
 static const char *const words_maxmemory_policy[] = {"noeviction", NULL};
@@ -57,13 +58,29 @@ static struct secrets {
 	char draft[PASSWORD_MAX + 1];
 } *secrets;
 
-void *config_secret_memory(size_t n)
+static char *map_secret(size_t n)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED || madvise(p, n, MADV_WIPEONFORK))
 		fatal("No memory for what children must not see");
 	madvise(p, n, MADV_DONTDUMP);
 	return p;
+}
+
+void *config_secret_memory(size_t n)
+{
+	static char *arena;
+	static size_t left;
+	n = (n + 4095) / 4096 * 4096;
+	if (n > ARENA)
+		return map_secret(n);
+	/* From one mapping, since each is a little work in every fork. */
+	if (n > left) {
+		arena = map_secret(ARENA);
+		left = ARENA;
+	}
+	left -= n;
+	return arena + left;
 }
 
 const struct param *config_param(const char *name, size_t n)

@@ -3,7 +3,7 @@
  * Reading the configuration: redis.conf's syntax from files and standard input, redis-server's options from the command line.
  *
  * The supervisor, before anything else; nobody else runs yet. Whatever text is read may hold a password, so all of it
- * lies in secret memory and no stdio buffer sees it. A mistake ends the process with Redis's report on standard error.
+ * lies in mappings that are gone before the first fork, and no stdio buffer sees it. A mistake ends the process with Redis's report on standard error.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -41,8 +41,16 @@ static _Noreturn void fail(const struct place *at, const char *line, size_t n, c
 	exit(1);
 }
 
-/* The whole of a file and a NUL, in secret memory that is never given back. */
-static char *read_text(const char *file, size_t *n)
+static char *map_text(size_t n)
+{
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		fatal("Out of memory");
+	return p;
+}
+
+/* The whole of a file and a NUL, in a mapping of *cap bytes. */
+static char *read_text(const char *file, size_t *n, size_t *mapped)
 {
 	int fd = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -55,7 +63,8 @@ static char *read_text(const char *file, size_t *n)
 	}
 	size_t cap = fd != STDIN_FILENO && S_ISREG(st.st_mode) && st.st_size < (off_t)FILE_MAX ? (size_t)st.st_size + 1
 											       : FILE_MAX;
-	char *text = config_secret_memory(cap + 1);
+	char *text = map_text(cap + 1);
+	*mapped = cap + 1;
 	ssize_t got = io_read_full(fd, text, cap);
 	if (fd != STDIN_FILENO)
 		close(fd);
@@ -149,7 +158,7 @@ static void load_line(struct config_draft *d, const struct place *at, char *line
 
 static void load_text(struct config_draft *d, const char *file, char *text, size_t n, int depth)
 {
-	char *scratch = config_secret_memory(n + 1);
+	char *scratch = map_text(n + 1);
 	struct place at = {.file = file, .depth = depth};
 	for (char *line = text, *end = text + n; line < end;) {
 		char *stop = memchr(line, '\n', (size_t)(end - line));
@@ -163,13 +172,14 @@ static void load_text(struct config_draft *d, const char *file, char *text, size
 
 static void load_file(struct config_draft *d, const char *file, int depth)
 {
-	size_t n;
-	char *text = read_text(file, &n);
+	size_t n, mapped;
+	char *text = read_text(file, &n, &mapped);
 	if (!text) {
 		log_warning("Fatal error, can't open config file '%s': %s", file, strerror(errno));
 		exit(1);
 	}
 	load_text(d, file, text, n, depth);
+	munmap(text, mapped);
 }
 
 /* --name value value --name ...: each option is a line; its values are taken as they are. */

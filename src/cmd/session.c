@@ -33,7 +33,6 @@ void session_init(struct session *s, int fd, bool (*flush)(struct session *))
 	s->store_mapped = store_attached();
 	s->authenticated = s->store_mapped && !config->password_set;
 
-	s->shown = NULL;
 	client_info_begin();
 	memcpy(my_page->client.cmd, "NULL", sizeof "NULL"); /* as Redis shows a client without a command yet */
 	client_info_end();
@@ -47,7 +46,15 @@ void session_deinit(struct session *s)
 	buf_deinit(&s->name);
 }
 
-void session_publish(struct session *s, const struct command *row)
+static uint64_t bytes_of(const struct arg *argv, size_t argc)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < argc; i++)
+		n += argv[i].n;
+	return n;
+}
+
+static void publish(struct session *s, const struct command *row, uint64_t argv_mem)
 {
 	struct client_info *me = &my_page->client;
 	client_info_begin();
@@ -59,12 +66,18 @@ void session_publish(struct session *s, const struct command *row)
 		me->last_ms = s->now;
 	me->db = s->db;
 	me->resp = (uint32_t)s->out.proto;
+	me->argv_mem = argv_mem;
 	me->qbuf = s->in.len;
 	me->qbuf_free = s->in.cap - s->in.len;
 	me->obl = s->out.out.len;
 	me->omem = s->out.out.cap;
 	me->tot_mem = s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
 	client_info_end();
+}
+
+void session_publish(struct session *s, const struct command *row)
+{
+	publish(s, row, bytes_of(s->parser.argv, s->parser.argc));
 }
 
 /* The stream has no sense any more: say why, once, and close. */
@@ -87,8 +100,7 @@ static void security_error(struct session *s)
 
 	client_addr_text(&my_page->client.peer, addr);
 	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser "
-		    "would send it. "
-		    "Connection from %s aborted.",
+		    "would send it. Connection from %s aborted.",
 		    addr);
 	s->close_after_flush = true;
 }
@@ -120,7 +132,7 @@ bool session_run(struct session *s)
 		security_error(s);
 	else
 		resp_parser_compact(&s->parser, &s->in);
-	session_publish(s, row);
+	publish(s, row, 0);
 	return !s->close_after_flush;
 }
 

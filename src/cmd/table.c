@@ -44,8 +44,7 @@ static const struct command rows[ROWS] = {
 #undef SUBCOMMAND
 };
 
-/* Open addressing, at most a quarter full so that most names are found at the first place; 0: free, else a row's index
- * + 1. */
+/* Open addressing, at most a quarter full so that most names are found at once; 0: free, else a row's index + 1. */
 #define SLOTS 1024u
 _Static_assert(ROWS * 4 < SLOTS, "the hash is too full: double SLOTS");
 static uint16_t slots[SLOTS];

@@ -2,18 +2,14 @@
 /*
  * What an instance of the server has outside its processes: its place in the background, its pid file, its store's name.
  *
- * The supervisor alone. The store's descriptor is locked (flock) from its making on, and every child inherits that lock with it: as long
- * as one process of an instance lives, no other takes the object for an abandoned one. Death of the supervisor leaves
- * the object; the next start finds it unlocked.
+ * The supervisor alone. Death of the supervisor leaves the pid file and the store's object, which the next start of the same
+ * instance removes once no process holds the object's lock any more.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -23,7 +19,6 @@
 #include "shm/region.h"
 
 #define DEFAULT_PID_FILE "/var/run/bulkhead.pid"
-#define ORPHANS_WAIT_MS 2000
 
 static bool pid_written;
 
@@ -90,36 +85,12 @@ static void name_store(void)
 	snprintf(out, sizeof control->store_name, "/bulkhead.u%016llx.main", (unsigned long long)h);
 }
 
-/* Removes an object that a server left behind when it was killed. False: it is in use. */
-static bool remove_abandoned(const char *name)
-{
-	int fd = shm_open(name, O_RDWR | O_CLOEXEC, 0);
-	if (fd < 0)
-		return errno == ENOENT;
-	bool free = false;
-	for (int ms = 0; !free && ms < ORPHANS_WAIT_MS; ms += 10) {
-		free = flock(fd, LOCK_EX | LOCK_NB) == 0;
-		if (!free)
-			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	if (free) {
-		log_warning("Shared memory '%s' was left by a server that did not stop in order: removed", name);
-		store_remove(name);
-	}
-	close(fd);
-	return free;
-}
-
 int instance_create_store(uint32_t slots)
 {
 	name_store();
-	const char *name = control->store_name;
-	if (!remove_abandoned(name))
-		fatal("Shared memory '%s' is in use by another server: %s", name, strerror(errno));
-	int fd = store_create(name, slots, (uint32_t)config->databases);
+	int fd = store_create(control->store_name, slots, (uint32_t)config->databases);
 	if (fd < 0)
 		fatal("Cannot go on without shared memory for the data");
-	flock(fd, LOCK_EX | LOCK_NB);
 	return fd;
 }
 

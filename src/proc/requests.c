@@ -51,8 +51,8 @@ static void serve_auth(struct channel_request *r, struct process *p)
 	const char *password = nul ? nul + 1 : end;
 	/* Both are always compared, so that the time tells nothing. */
 	bool right = config_password_is(password, (size_t)(end - password));
-	bool known = str_eq(user, (size_t)((nul ? nul : end) - user), "default") || !config->password_set;
-	if (config->password_set && (!right || !known)) {
+	bool known = str_eq(user, (size_t)((nul ? nul : end) - user), "default");
+	if (!known || (config->password_set && !right)) {
 		answer(r, "WRONGPASS invalid username-password pair or user is disabled.");
 		return;
 	}

@@ -7,6 +7,7 @@
  */
 #include "proc/signals.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -23,12 +24,13 @@
 
 #define TRACE_MAX 16
 #define STACK_WORDS 1024
+#define CRASH_STACK 16384u
 
-volatile sig_atomic_t stop_flag;
+volatile sig_atomic_t stop_flag, wake_flag;
 
 static int served_fd = -1;
 static sigset_t serving; /* blocked in a child that serves */
-static char crash_stack[16384] __attribute__((aligned(16)));
+static char *crash_stack; /* not among the data: what a child writes should lie on few pages */
 
 /* ---- asking to stop, waking ---- */
 
@@ -44,6 +46,7 @@ static void on_term(int sig)
 static void on_wake(int sig)
 {
 	(void)sig;
+	wake_flag = 1;
 }
 
 /* ---- crash ---- */
@@ -111,7 +114,7 @@ static void log_trace(const ucontext_t *u)
 	w = put(w, end, " ");
 	w = put_hex(w, end, is_code(pc) ? pc - base : pc);
 	uintptr_t here = (uintptr_t)&u;
-	bool own_stack = here >= (uintptr_t)crash_stack && here < (uintptr_t)crash_stack + sizeof crash_stack;
+	bool own_stack = here >= (uintptr_t)crash_stack && here < (uintptr_t)crash_stack + CRASH_STACK;
 	const uintptr_t *word = (const uintptr_t *)(sp & ~(uintptr_t)7);
 	for (int i = 0, found = 0; own_stack && sp && i < STACK_WORDS && found < TRACE_MAX; i++) {
 		/* The stack may end on the next page: ask the kernel, who does not fault. */
@@ -167,7 +170,10 @@ static void handle(int sig, void (*fn)(int))
 static void handle_crashes(void)
 {
 	static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-	stack_t stack = {.ss_sp = crash_stack, .ss_size = sizeof crash_stack};
+	crash_stack = malloc(CRASH_STACK);
+	if (!crash_stack)
+		fatal("Out of memory");
+	stack_t stack = {.ss_sp = crash_stack, .ss_size = CRASH_STACK};
 	sigaltstack(&stack, NULL);
 	struct sigaction a = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
 	sigemptyset(&a.sa_mask);

@@ -30,7 +30,7 @@
 #define GROWN_MAX 64u     /* spare workers when clients come quickly */
 #define SHRINK_MS 2000
 #define RETRY_MS 50       /* after a refused fork */
-#define REFUSE_AFTER_MS 20 /* a client that is just leaving gives its permit back within this time */
+#define REFUSE_AFTER_MS 100 /* a client that is just leaving gives its permit back within this time */
 #define REFUSE_BATCH 64
 #define CRASHES_MAX 50
 
@@ -248,6 +248,8 @@ void spares_ended(uint32_t slot, bool had_client)
 void spares_renew(void)
 {
 	look();
+	for (uint32_t i = 0; i < s->n; i++)
+		table_at(s->slot[i])->trusted = false;
 	retire_surplus(0, RETIRE_IDLE);
 }
 

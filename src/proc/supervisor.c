@@ -122,6 +122,7 @@ static void start(void)
 	spares_init(epoll);
 	instance_write_pid();
 	set_scheduling();
+	worker_prepare();
 	title_set("supervisor");
 	log_notice("Running mode=standalone, port=%d, PID: %d", (int)config->port, (int)getpid());
 	log_warning("Server initialized");

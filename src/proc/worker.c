@@ -29,13 +29,25 @@
 #include "shm/channel.h"
 #include "store/access.h"
 
-#define ROOM 16384u        /* received at once */
+#define FIRST 2048u        /* a buffer's size at first */
+#define ROOM 16384u        /* received at once, when that was too small */
+#define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
 #define REST_MS 1000
 
 static struct session session;
 static struct buf ahead; /* what came while replies could not be sent */
 static bool ended;       /* the client will send no more */
+static bool filled;      /* the last call used all the room it was given */
+
+/* Allocated by the supervisor, so that a worker touches few pages of the heap. */
+static struct buf first_in, first_out;
+
+void worker_prepare(void)
+{
+	buf_reserve(&first_in, FIRST);
+	buf_reserve(&first_out, FIRST);
+}
 
 /* ---- being spare ---- */
 
@@ -233,6 +245,15 @@ static void follow_config(int fd)
 	}
 }
 
+static void make_room(struct session *s)
+{
+	size_t room = s->in.cap - s->in.len;
+	if (s->parser.wanted > room)
+		buf_reserve(&s->in, s->parser.wanted);
+	else if (filled || room < LITTLE)
+		buf_reserve(&s->in, s->in.cap >= ROOM ? KEEP : ROOM);
+}
+
 /* A client that rests holds little memory. */
 static void rest(struct session *s)
 {
@@ -244,6 +265,7 @@ static void rest(struct session *s)
 	buf_trim(&s->in, ROOM);
 	buf_trim(&s->out.out, ROOM);
 	buf_trim(&ahead, 0);
+	make_room(s);
 	if (s->in.len == 0)
 		resp_parser_trim(&s->parser);
 }
@@ -262,13 +284,15 @@ static bool receive(struct session *s)
 			    (unsigned long long)my_page->client.id);
 		return false;
 	}
-	size_t room = s->parser.wanted > ROOM ? s->parser.wanted : ROOM;
+	make_room(s);
 	for (;;) {
 		follow_config(s->fd);
 		rest(s);
-		ssize_t n = patient_recv(s->fd, buf_reserve(&s->in, room), room);
+		size_t room = s->in.cap - s->in.len;
+		ssize_t n = patient_recv(s->fd, s->in.data + s->in.len, room);
 		if (n > 0) {
 			s->in.len += (size_t)n;
+			filled = (size_t)n == room;
 			count_add(COUNTER_NET_IN, (uint64_t)n);
 			count_add(COUNTER_READS, 1);
 			return true;
@@ -317,5 +341,7 @@ void worker_main(const struct launch *l)
 	signals_serve(fd);
 	config_seen = UINT64_MAX;
 	session_init(&session, fd, flush);
+	session.in = first_in;
+	session.out.out = first_out;
 	serve(&session);
 }

@@ -15,10 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "shm/leaf.h"
 #include "shm/region.h"
+#include "shm/wake.h"
 
 #define KEEP_EMPTY_EXTENTS 4u
+#define FULL_MS 50u
+#define SPARE_LOW 8u /* slabs beyond the reserve: time for the expirer to grow the store, before a writer must */
 #define PUNCH_COUNT 40 /* in arena.punching */
 #define PUNCH_FIRST ((1ull << PUNCH_COUNT) - 1)
 #define PUNCH_MAX 16u  /* extents at a time */
@@ -99,6 +103,19 @@ static bool is_punched(uint64_t e)
 	return p && e >= first && e < first + (p >> PUNCH_COUNT);
 }
 
+/* Backs an extent. The kernel's refusal takes milliseconds when memory is full, so it is believed for a while. */
+static bool back_extent(uint64_t e)
+{
+	struct arena *a = &SUPER->arena;
+	uint64_t now = clock_mono_ns() / 1000000;
+	if (now < atomic_load_explicit(&a->full_until, memory_order_relaxed))
+		return false;
+	if (region_back(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES))
+		return true;
+	atomic_store_explicit(&a->full_until, now + FULL_MS, memory_order_relaxed);
+	return false;
+}
+
 /* Backs a hole, or grows the object at its end. False when there is no memory. Arena lock held, leaf operation open. */
 static bool grow_one(bool at_end)
 {
@@ -106,14 +123,14 @@ static bool grow_one(bool at_end)
 	for (uint64_t e = 0; !at_end && a->holes && e < a->nextents; e++) {
 		if (*backed_word(e) >> (e % 64) & 1 || is_punched(e))
 			continue;
-		if (!region_back(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES))
+		if (!back_extent(e))
 			return false;
 		leaf_set(&a->holes, a->holes - 1);
 		extent_add(e);
 		return true;
 	}
 	uint64_t e = a->nextents;
-	if ((e + 1) * EXTENT_BYTES > SUPER->reserve || !region_back(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES))
+	if ((e + 1) * EXTENT_BYTES > SUPER->reserve || !back_extent(e))
 		return false;
 	/* The bitmaps' own pages are backed as the store grows past what they cover. */
 	uint64_t bits = SUPER->off_taken + e * SLABS_PER_EXTENT / 8;
@@ -165,6 +182,8 @@ uint64_t arena_take(uint64_t n, bool urgent)
 		leaf_set(&a->hint, first + n);
 	leaf_note(first | LEAF_RUN, n);
 	arena_mark(first, n, true);
+	if (a->free_slabs < RESERVE_SLABS + SPARE_LOW)
+		wake_expirer();
 	return first;
 }
 

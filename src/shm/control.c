@@ -30,18 +30,20 @@ struct control_commons *control_commons;
 uint32_t my_slot;
 struct control_slot *my_page;
 
+/*
+ * In the file: the slots' pages, the head, the commons. In a child's addresses the read-only view of all of it comes just
+ * before the two pages that it can write, so that what it uses, the head and those two, shares a page of page table.
+ */
 static int region_fd = -1;
-static struct control *view;  /* what children see */
-static char *window;          /* two pages writable in a child: its slot's, then the commons */
+static char *view;   /* what children see */
+static char *window; /* where a child maps its slot's page; the commons follow */
+static uint32_t count;
 
-static size_t head_size(void)
-{
-	return (sizeof(struct control) + PAGE - 1) / PAGE * PAGE;
-}
+#define HEAD_SIZE ((sizeof(struct control) + PAGE - 1) / PAGE * PAGE)
 
-static size_t region_size(uint32_t slots)
+static size_t slots_size(uint32_t slots)
 {
-	return head_size() + (size_t)slots * CONTROL_SLOT_SIZE + PAGE;
+	return (size_t)slots * CONTROL_SLOT_SIZE;
 }
 
 static void *map(size_t n, int prot, int fd, size_t offset)
@@ -63,18 +65,27 @@ static int reopen_read_only(int fd)
 
 void control_create(uint32_t slots)
 {
-	size_t size = region_size(slots);
+	size_t all = slots_size(slots) + HEAD_SIZE;
 	region_fd = memfd_create("bulkhead.control", MFD_CLOEXEC);
-	if (region_fd < 0 || ftruncate(region_fd, (off_t)size))
+	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + PAGE)))
 		fatal("Cannot create the control region: %s", strerror(errno));
 	region_fd = descriptor_move(region_fd, FD_PRIVATE);
-	control = map(size, PROT_READ | PROT_WRITE, region_fd, 0);
-	madvise(control, size, MADV_DONTFORK);
+	char *own = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
+	madvise(own, all, MADV_DONTFORK);
+	control = (struct control *)(own + slots_size(slots));
+
 	int ro = reopen_read_only(region_fd);
-	view = map(size, PROT_READ, ro, 0);
-	close(ro);
-	window = map(2 * PAGE, PROT_READ | PROT_WRITE, region_fd, size - 2 * PAGE);
+	view = mmap(NULL, all + 2 * PAGE, PROT_READ, MAP_SHARED, ro, 0);
+	window = view + all;
+	/* The first page is kept free in the supervisor, and nothing at all in a child: cheaper to map there. */
+	if (view == MAP_FAILED ||
+	    mmap(window, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    madvise(window, PAGE, MADV_DONTFORK) ||
+	    mmap(window + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, region_fd, (off_t)all) == MAP_FAILED)
+		fatal("Cannot map the control region: %s", strerror(errno));
+	count = slots;
 	control_commons = (struct control_commons *)(window + PAGE);
+	close(ro);
 
 	control->slots = slots;
 	control->slots_used = 1;
@@ -93,18 +104,18 @@ void control_create(uint32_t slots)
 
 struct control_slot *control_page(uint32_t slot)
 {
-	ASSERT(slot < control->slots);
-	return (struct control_slot *)((char *)control + head_size() + (size_t)slot * CONTROL_SLOT_SIZE);
+	ASSERT(slot < count);
+	return (struct control_slot *)((char *)control - slots_size(count - slot));
 }
 
 void control_enter(uint32_t slot)
 {
 	void *p = mmap(window, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, region_fd,
-		       (off_t)(head_size() + (size_t)slot * CONTROL_SLOT_SIZE));
+		       (off_t)slots_size(slot));
 	if (p == MAP_FAILED)
 		fatal("Cannot map a page of the control region: %s", strerror(errno));
-	control = view;
-	config_view(&view->config);
+	control = (struct control *)(view + slots_size(count));
+	config_view(&control->config);
 	my_slot = slot;
 	my_page = p;
 }

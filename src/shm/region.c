@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "shm/arena.h"
@@ -109,13 +111,39 @@ static bool format(int fd, uint32_t slots, uint32_t databases)
 	return true;
 }
 
+/* The directory of the object: what shm-dir names, else where shm_open puts it. */
+static const char *shm_dir(void)
+{
+	return *config->shm_dir ? config->shm_dir : "/dev/shm";
+}
+
+static int object_open(const char *name, int flags)
+{
+	char path[sizeof config->shm_dir + 64];
+	flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+	if (!*config->shm_dir)
+		return shm_open(name, flags, 0600);
+	snprintf(path, sizeof path, "%s%s", config->shm_dir, name);
+	return open(path, flags, 0600);
+}
+
+void store_remove(const char *name)
+{
+	char path[sizeof config->shm_dir + 64];
+	snprintf(path, sizeof path, "%s%s", config->shm_dir, name);
+	if (*config->shm_dir)
+		unlink(path);
+	else
+		shm_unlink(name);
+}
+
 /*
  * Whoever serves a store holds a flock on its object; children share it with the descriptor. An object without one is the leftover of a
  * server that died with all its processes.
  */
 static bool remove_leftover(const char *name)
 {
-	int fd = shm_open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = object_open(name, 0);
 	struct stat st;
 	if (fd < 0)
 		return errno == ENOENT;
@@ -130,10 +158,11 @@ static bool remove_leftover(const char *name)
 		log_warning("Shared memory '%s' is in use by another server", name);
 	else
 		log_notice("Removing shared memory '%s', the leftover of a server that died", name);
-	bool removed = ours && !locked && shm_unlink(name) == 0;
+	if (ours && !locked)
+		store_remove(name);
 	close(fd);
-	errno = removed ? 0 : EEXIST;
-	return removed;
+	errno = EEXIST;
+	return ours && !locked;
 }
 
 static int open_object(const char *name)
@@ -141,12 +170,12 @@ static int open_object(const char *name)
 	struct statvfs vfs;
 	if (!remove_leftover(name))
 		return -1;
-	if (statvfs("/dev/shm", &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
-		log_warning("/dev/shm is missing or has less than 64 MiB free: using memory without a name, "
-			    "so the data cannot outlive the server process");
+	if (statvfs(shm_dir(), &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
+		log_warning("%s is missing or has less than 64 MiB free: using memory without a name, "
+			    "so the data cannot outlive the server process", shm_dir());
 		return memfd_create(name + 1, MFD_CLOEXEC);
 	}
-	int fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	int fd = object_open(name, O_CREAT | O_EXCL);
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
 		return -1;
@@ -168,11 +197,6 @@ int store_create(const char *name, uint32_t slots, uint32_t databases)
 		return -1;
 	}
 	return fd;
-}
-
-void store_remove(const char *name)
-{
-	shm_unlink(name);
 }
 
 /* Maps the whole reserve; pages beyond the object's end are never touched. */

@@ -184,7 +184,6 @@ static ref alloc(uint64_t size, enum block_kind kind, bool urgent)
 	ref r = heap_alloc(size, kind, urgent);
 	if (ref_is_none(r)) {
 		leaf_cancel();
-		wake_expirer();
 		return r;
 	}
 	journal_block_leaf(JOURNAL_ALLOC, r, kind);

@@ -289,10 +289,11 @@ static bool random_of(struct access *a, uint32_t db, uint32_t stripe, uint64_t v
 	struct bin b = root ? bin_read(&root->bins[stripe]) : (struct bin){0};
 	const uint64_t *table = unchanged(stripe, v) ? peek(b.table, b.nbuckets * 64ull) : NULL;
 	uint32_t n = b.nbuckets * CELLS;
-	for (uint32_t i = 0; table && i < n; i++) {
-		uint64_t c = __atomic_load_n(&table[(dice + i) % n], __ATOMIC_RELAXED);
+	uint64_t skip = b.count ? dice % b.count : 0; /* each of the keys alike; on past those that have expired */
+	for (uint32_t i = 0; table && i < 2 * n; i++) {
+		uint64_t c = __atomic_load_n(&table[i % n], __ATOMIC_RELAXED);
 		struct parts p;
-		if (!c || !item_read(cell_ref(c), &p) || is_due(p.due, a->now))
+		if (!c || (skip && skip--) || !item_read(cell_ref(c), &p) || is_due(p.due, a->now))
 			continue;
 		if (p.klen > LONG_KEY && !unchanged(stripe, v))
 			return false;
@@ -320,17 +321,25 @@ static bool random_in(struct access *a, uint32_t db, uint32_t stripe, uint64_t d
 	return found;
 }
 
+/* The keys of a stripe as its bin says; a hint, for they may come and go. */
+static uint64_t count_in(const struct root *root, uint32_t stripe)
+{
+	return __atomic_load_n(&root->bins[stripe].count, __ATOMIC_RELAXED);
+}
+
 bool db_random_key(struct access *a, uint32_t db, struct buf *out)
 {
-	uint64_t dice;
-	random_bytes(&dice, sizeof dice);
-	for (uint32_t i = 0; i < STRIPES; i++) {
-		uint32_t stripe = ((uint32_t)dice + i) % STRIPES;
-		const struct root *root = db_root(db);
-		/* What this count says is only a hint: a key that comes or goes meanwhile may be missed. */
-		if (root && __atomic_load_n(&root->bins[stripe].count, __ATOMIC_RELAXED) != 0 &&
-		    random_in(a, db, stripe, dice >> 12, out))
+	const struct root *root = db_root(db);
+	uint64_t dice[2], total = 0;
+	uint32_t first = 0;
+	random_bytes(dice, sizeof dice);
+	for (uint32_t s = 0; root && s < STRIPES; s++)
+		total += count_in(root, s);
+	/* The stripe of the n-th key: every key is as likely as any other. */
+	for (uint64_t n = total ? dice[0] % total : 0; total && first < STRIPES - 1 && n >= count_in(root, first); first++)
+		n -= count_in(root, first);
+	for (uint32_t i = 0; total && i < STRIPES; i++)
+		if (random_in(a, db, (first + i) % STRIPES, dice[1], out))
 			return true;
-	}
 	return false;
 }

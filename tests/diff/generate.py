@@ -72,6 +72,10 @@ class Generator:
     def pick(self, *items):
         return self.random.choice(items)
 
+    def words(self, *texts):
+        """The words of one of the texts."""
+        return self.random.choice(texts).encode().split()
+
     def key(self):
         # Mostly from a few keys, so that commands meet each other's keys.
         return self.random.choice(KEYS[:8] if self.chance(0.7) else KEYS)
@@ -501,33 +505,32 @@ def _(g):
 
 @command("CLIENT LIST", 2, how=compare.client_list)
 def _(g):
-    return g.pick([], [b"TYPE", b"normal"], [b"type", b"pubsub"], [b"TYPE", b"replica"], [b"TYPE", b"master"], [b"TYPE", b"slave"], [b"TYPE", b"bogus"],
-                  [b"TYPE"], [b"ID"], [b"ID", b"abc"], [b"ID", b"0"], [b"ID", b"999999999"], [b"ID", b"-1"], [b"BOGUS"], [b"BOGUS", b"x"])
+    return g.words("", "TYPE normal", "type pubsub", "TYPE replica", "TYPE master", "TYPE slave", "TYPE bogus", "TYPE", "ID", "ID abc",
+                   "ID 0", "ID 999999999", "ID -1", "BOGUS", "BOGUS x")
 
 
-@command("CLIENT", 2)
+@command("CLIENT", 2, mutable=False)
 def _(g):
-    return g.pick([], [b"BOGUS"], [b"BOGUS", b"x"], [b"GETNAME", b"x"], [b"SETNAME"], [b"ID", b"x"], [b""], [b"INFO", b"x"])
+    return g.words("", "BOGUS", "BOGUS x", "GETNAME x", "SETNAME", "ID x", "INFO x")
 
 
 @command("CONFIG GET", 3, how=compare.config)
 def _(g):
-    return g.pick([b"maxmemory"], [b"port"], [b"MAXMEMORY"], [b"nosuch"], [b"databases"], [b"timeout", b"databases"], [b"maxclients*"],
-                  [b"tcp-keepalive"], [b"proto-max-bulk-len"], [b"requirepass"], [b""], [b"databases", b"databases"])
+    return g.words("maxmemory", "port", "MAXMEMORY", "nosuch", "databases", "timeout databases", "maxclients*", "tcp-keepalive",
+                   "proto-max-bulk-len", "requirepass", "databases databases", "[dt]*s")
 
 
 @command("CONFIG SET", 3)
 def _(g):
-    return g.pick([b"maxmemory", b"0"], [b"maxmemory", b"abc"], [b"maxmemory", b"-1"], [b"nosuch", b"1"], [b"timeout", b"0"], [b"timeout", b"-1"],
-                  [b"timeout", b"abc"], [b"tcp-keepalive", b"300"], [b"maxmemory"], [b"maxmemory", b"0", b"timeout"],
-                  [b"maxmemory", b"0", b"timeout", b"0"], [b"maxmemory", b"0", b"maxmemory", b"0"], [b"maxmemory", b"1gb", b"nosuch", b"x"],
-                  [b"timeout", b"0", b"maxmemory", b"1x"], [b"databases", b"20"], [b"port"], [b"timeout", b"99999999999"],
-                  [b"proto-max-bulk-len", b"512mb"], [b"proto-max-bulk-len", b"1"])
+    return g.words("maxmemory 0", "maxmemory abc", "maxmemory -1", "nosuch 1", "timeout 0", "timeout -1", "timeout abc", "tcp-keepalive 300",
+                   "maxmemory", "maxmemory 0 timeout", "maxmemory 0 timeout 0", "maxmemory 0 maxmemory 0", "maxmemory 1gb nosuch x",
+                   "timeout 0 maxmemory 1x", "databases 20", "port", "timeout 99999999999", "proto-max-bulk-len 512mb",
+                   "proto-max-bulk-len 1")
 
 
-@command("CONFIG", 1)
+@command("CONFIG", 1, mutable=False)
 def _(g):
-    return g.pick([], [b"BOGUS"], [b"GET"], [b"SET"], [b""], [b"BOGUS", b"x", b"y"])
+    return g.words("", "BOGUS", "GET", "SET", "BOGUS x y")
 
 
 @command("CONFIG RESETSTAT", 1)
@@ -544,9 +547,10 @@ def _(g):
 
 @command("COMMAND GETKEYS", 4, mutable=False)
 def _(g):
-    return g.pick([b"GET", g.key()], [b"MSET", *g.keys()], [b"MSET", b"a", b"1", b"b", b"2"], [b"SET", g.key(), b"v", b"EX", b"10"], [b"PING"], [b"PING", b"x"],
-                  [b"NOSUCH", b"x"], [b"DEL", *g.keys()], [b"COPY", b"a", b"b"], [b"GET"], [b"GET", b"a", b"b"], [b"RENAME", b"a", b"b"],
-                  [b"CONFIG", b"GET", b"x"], [b"CONFIG", b"BOGUS"], [b"FLUSHALL", b"x"], [b""], [b"MSETNX", b"a"], [b"mget", *g.keys()], [b"SCAN", b"0"])
+    if g.chance(0.5):
+        return g.pick([b"GET", g.key()], [b"MSET", *g.keys()], [b"DEL", *g.keys()], [b"mget", *g.keys()], [b""])
+    return g.words("MSET a 1 b 2", "SET k v EX 10", "PING", "PING x", "NOSUCH x", "COPY a b", "GET", "GET a b", "RENAME a b", "CONFIG GET x",
+                   "CONFIG BOGUS", "FLUSHALL x", "MSETNX a", "SCAN 0")
 
 
 @command("COMMAND COUNT", 1, how=compare.any_integer)
@@ -556,8 +560,8 @@ def _(g):
 
 @command("COMMAND", 1, mutable=False)
 def _(g):
-    return g.pick([b"BOGUS"], [b"COUNT", b"x"], [b"LIST", b"x"], [b"LIST", b"FILTERBY", b"BOGUS", b"x"], [b"LIST", b"FILTERBY"], [b"LIST", b"FILTERBY", b"MODULE", b"x"],
-                  [b"LIST", b"FILTERBY", b"ACLCAT", b"nosuch"], [b"DOCS", b"nosuch"], [b"INFO", b"nosuch"], [b"INFO", b"nosuch", b"nosuch|x", b""])
+    return g.words("BOGUS", "COUNT x", "LIST x", "LIST FILTERBY BOGUS x", "LIST FILTERBY", "LIST FILTERBY MODULE x",
+                   "LIST FILTERBY ACLCAT nosuch", "DOCS nosuch", "INFO nosuch", "INFO nosuch nosuch|x")
 
 
 @command("COMMAND INFO", 2, how=compare.command_info, mutable=False)
@@ -583,7 +587,7 @@ def _(g):
 @command("SHUTDOWN", 1, mutable=False)
 def _(g):
     # Only what is refused.
-    return g.pick([b"BOGUS"], [b"NOSAVE", b"SAVE"], [b"SAVE", b"NOSAVE"], [b"ABORT"], [b"NOSAVE", b"BOGUS"], [b"ABORT", b"NOW"])
+    return g.words("BOGUS", "NOSAVE SAVE", "SAVE NOSAVE", "ABORT", "NOSAVE BOGUS", "ABORT NOW")
 
 
 @command("NOSUCHCOMMAND", 2, mutable=False)

@@ -48,6 +48,11 @@ def neutral(reply):
     return re.sub(rb"(\$(?:6\r\nserver|7\r\nversion)\r\n)\$\d+\r\n[^\r]*", rb"\1TEXT", reply)
 
 
+def words(*texts):
+    """Each text as one command, its words separated by blanks."""
+    return b"".join(encode(text.encode().split(b" ")) for text in texts)
+
+
 def wire(name, *pieces, options=()):
     def function(ours, theirs):
         a, b = (neutral(talk(server, pieces)) for server in (ours, theirs))
@@ -99,11 +104,12 @@ wire("an unknown command with many arguments", encode([b"nosuch"] + [b"arg"] * 1
 wire("an unknown command with line ends", encode([b"no\r\nsuch", b"a\r\nb", b"\x00"]))
 
 # Inline commands.
-for number, line in enumerate([
-        b"  PING  ", b"\tPING\t", b'SET k "a b"', b"SET k 'a b'", b"GET k", b'ECHO "\\x41\\x42\\n\\r\\t\\a\\b\\"\\\\"', b"ECHO 'it\\'s'",
-        b'ECHO "\\xzz"', b'ECHO "\\x4"', b'ECHO ""', b"ECHO ''", b'ECHO "a"b', b"ECHO 'a'b", b'ECHO "unbalanced', b"ECHO 'unbalanced",
-        b'ECHO a"b"', b"ECHO a'b'", b'ECHO "a\\', b"ECHO \\x41", b"ECHO 'a\\x41'", b'ECHO "a\'b"', b"ECHO 'a\"b'", b"ECHO \xff",
-        b"echo hello", b"ECHO", b'""', b'"" a', b"GET k k", b"ECHO \x0b\x0c", b'"PING"', b"PI'NG'", b"EC\"HO\" x", b'ECHO "\\q"', b"ECHO '\\\\'"]):
+for line in [
+        b"  PING  ", b"\tPING\t", b'SET k "a b"', b"SET k 'a b'", b"GET k", b'ECHO "\\x41\\x42\\n\\r\\t\\a\\b\\"\\\\"',
+        b"ECHO 'it\\'s'", b'ECHO "\\xzz"', b'ECHO "\\x4"', b'ECHO ""', b"ECHO ''", b'ECHO "a"b', b"ECHO 'a'b", b'ECHO "unbalanced',
+        b"ECHO 'unbalanced", b'ECHO a"b"', b"ECHO a'b'", b'ECHO "a\\', b"ECHO \\x41", b"ECHO 'a\\x41'", b'ECHO "a\'b"',
+        b"ECHO 'a\"b'", b"ECHO \xff", b"echo hello", b"ECHO", b'""', b'"" a', b"GET k k", b"ECHO \x0b\x0c", b'"PING"', b"PI'NG'",
+        b"EC\"HO\" x", b'ECHO "\\q"', b"ECHO '\\\\'"]:
     wire(f"inline {line!r}"[:60], line + b"\r\nPING\r\n")
 wire("an inline command of 60 KB", b"ECHO " + b"x" * 60000 + b"\r\n")
 wire("an inline command over 64 KB", b"ECHO " + b"x" * 70000 + b"\r\n")
@@ -117,40 +123,30 @@ wire("a command byte by byte", *[bytes([c]) for c in encode([b"SET", b"key", b"\
 wire("a pipeline cut inside a header", b"*2\r\n$4\r\nECHO\r\n$", b"3\r\nabc\r\n*1\r\n$4\r\nPI", b"NG\r\n")
 wire("a pipeline cut between CR and LF", b"*1\r", b"\n$4\r", b"\nPING\r", b"\nPING\r", b"\n")
 wire("10,000 commands at once", b"".join(encode([b"INCR", b"n"]) + encode([b"ECHO", b"%d" % i]) for i in range(5000)))
-wire("a value of 1 MB", encode([b"SET", b"big", ONE_MEGABYTE]) + encode([b"STRLEN", b"big"]) + encode([b"GET", b"big"]) + b"QUIT\r\n")
+wire("a value of 1 MB", encode([b"SET", b"big", ONE_MEGABYTE]) + words("STRLEN big", "GET big") + b"QUIT\r\n")
 wire("20 values of 1 MB", b"".join(encode([b"ECHO", ONE_MEGABYTE]) for _ in range(20)) + b"QUIT\r\n")
-wire("a value of 40 MB", encode([b"SET", b"big", ONE_MEGABYTE * 40]) + encode([b"STRLEN", b"big"]) + encode([b"DEL", b"big"]))
+wire("a value of 40 MB", encode([b"SET", b"big", ONE_MEGABYTE * 40]) + words("STRLEN big", "DEL big"))
 wire("100,000 arguments", encode([b"MGET"] + [b"k"] * 100000) + b"QUIT\r\n")
 wire("QUIT", b"PING\r\nQUIT\r\nPING\r\n")
 wire("QUIT with arguments", encode([b"QUIT", b"now"]) + encode([b"PING"]))
 
 # HELLO: all of its reply that is not the server's own.
-for words in ([b"HELLO"], [b"HELLO", b"2"], [b"HELLO", b"3"], [b"HELLO", b"1"], [b"HELLO", b"4"], [b"HELLO", b"x"], [b"HELLO", b"3", b"SETNAME", b"me"],
-              [b"HELLO", b"3", b"SETNAME"], [b"HELLO", b"3", b"SETNAME", b"a b"], [b"HELLO", b"3", b"AUTH", b"default", b"x"], [b"HELLO", b"3", b"AUTH", b"x"],
-              [b"HELLO", b"3", b"AUTH", b"nobody", b"x"], [b"HELLO", b"3", b"BOGUS"], [b"HELLO", b"3", b"AUTH", b"default", b"x", b"SETNAME", b"me"],
-              [b"HELLO", b"AUTH", b"default", b"x"], [b"HELLO", b"3", b"setname", b"me", b"auth", b"default", b"x"], [b"HELLO", b""]):
-    wire(" ".join(w.decode() for w in words), encode(words) + encode([b"CLIENT", b"GETNAME"]) + encode([b"GET", b"nothing"]))
-wire("RESP3 and back", encode([b"HELLO", b"3"]) + encode([b"GET", b"x"]) + encode([b"HELLO"]) + encode([b"HELLO", b"2"]) +
-     encode([b"GET", b"x"]) + encode([b"MGET", b"x"]))
-wire("a null and an empty array in RESP3", encode([b"HELLO", b"3"]) + encode([b"RANDOMKEY"]) + encode([b"KEYS", b"nosuch*"]) +
-     encode([b"CONFIG", b"GET", b"nosuch*"]) + encode([b"GETEX", b"x"]) + encode([b"SET", b"x", b"1", b"GET"]))
+for text in ("HELLO", "HELLO 2", "HELLO 3", "HELLO 1", "HELLO 4", "HELLO x", "HELLO 3 SETNAME me", "HELLO 3 SETNAME", "HELLO ",
+             "HELLO 3 SETNAME \x7f", "HELLO 3 AUTH default x", "HELLO 3 AUTH x", "HELLO 3 AUTH nobody x", "HELLO 3 BOGUS",
+             "HELLO 3 AUTH default x SETNAME me", "HELLO AUTH default x", "HELLO 3 setname me auth default x"):
+    wire(repr(text), words(text, "CLIENT GETNAME", "GET nothing"))
+wire("RESP3 and back", words("HELLO 3", "GET x", "HELLO", "HELLO 2", "GET x", "MGET x"))
+wire("a null and an empty array in RESP3",
+     words("HELLO 3", "GET x", "RANDOMKEY", "KEYS nosuch*", "CONFIG GET nosuch*", "GETEX x", "SET x 1 GET"))
 
 # Authentication.
 SECRET = ("--requirepass", "secret")
-for name, words in {
-    "nothing": [], "AUTH": [[b"AUTH"]], "AUTH wrong": [[b"AUTH", b"wrong"]], "AUTH right": [[b"AUTH", b"secret"]],
-    "AUTH user": [[b"AUTH", b"default", b"secret"]], "AUTH wrong user": [[b"AUTH", b"nobody", b"secret"]],
-    "AUTH user, wrong": [[b"AUTH", b"default", b"wrong"]], "AUTH of 3": [[b"AUTH", b"a", b"b", b"c"]], "AUTH empty": [[b"AUTH", b""]],
-    "right, then wrong": [[b"AUTH", b"secret"], [b"AUTH", b"wrong"]], "HELLO": [[b"HELLO"]], "HELLO 3": [[b"HELLO", b"3"]],
-    "HELLO 3 AUTH": [[b"HELLO", b"3", b"AUTH", b"default", b"secret"]], "HELLO 3 AUTH wrong": [[b"HELLO", b"3", b"AUTH", b"default", b"x"]],
-    "HELLO 2 SETNAME": [[b"HELLO", b"2", b"SETNAME", b"me"]], "HELLO 9": [[b"HELLO", b"9"]],
-    "HELLO AUTH SETNAME": [[b"HELLO", b"2", b"AUTH", b"default", b"secret", b"SETNAME", b"me"], [b"CLIENT", b"GETNAME"]],
-    "unknown command": [[b"NOSUCH"]], "wrong arity": [[b"GET"]], "PING": [[b"PING", b"x"]], "COMMAND": [[b"COMMAND", b"COUNT", b"x"]],
-    "QUIT": [[b"QUIT"]], "CLIENT": [[b"CLIENT", b"ID"], [b"CLIENT", b"BOGUS"]], "password with a different case": [[b"AUTH", b"SECRET"]],
-    "password with more": [[b"AUTH", b"secret "]], "password with a null": [[b"AUTH", b"secret\x00"]], "long password": [[b"AUTH", b"x" * 10000]],
-}.items():
-    wire(f"requirepass, {name}", b"".join(map(encode, words)) + encode([b"SET", b"k", b"v"]) + encode([b"GET", b"k"]) + encode([b"PING"]),
-         options=SECRET)
+for texts in ([], ["AUTH"], ["AUTH wrong"], ["AUTH secret"], ["AUTH default secret"], ["AUTH nobody secret"], ["AUTH default wrong"],
+              ["AUTH a b c"], ["AUTH "], ["AUTH secret", "AUTH wrong"], ["HELLO"], ["HELLO 3"], ["HELLO 3 AUTH default secret"],
+              ["HELLO 3 AUTH default x"], ["HELLO 2 SETNAME me"], ["HELLO 9"],
+              ["HELLO 2 AUTH default secret SETNAME me", "CLIENT GETNAME"], ["NOSUCH"], ["GET"], ["PING x"], ["COMMAND COUNT x"],
+              ["QUIT"], ["CLIENT ID", "CLIENT BOGUS"], ["AUTH SECRET"], ["AUTH secret "], ["AUTH secret\x00"], ["AUTH " + "x" * 10000]):
+    wire(f"requirepass, {texts!r}"[:60], words(*texts, "SET k v", "GET k", "PING"), options=SECRET)
 wire("requirepass, inline AUTH", b"AUTH wrong\r\nGET k\r\nAUTH secret\r\nGET k\r\n", options=SECRET)
 wire("requirepass, 10 arguments", encode([b"PING"] * 10), options=SECRET)
 wire("requirepass, 11 arguments", encode([b"PING"] * 11), options=SECRET)
@@ -176,30 +172,28 @@ def all_equal(ours, theirs, commands, how=compare.exact):
 
 @scenario("absolute due times are kept exactly")
 def _(ours, theirs):
-    commands = [("FLUSHALL",)]
+    commands = ["FLUSHALL"]
     for when in (4102444800, 9999999999, 4102444800123, 1 << 40):
-        commands += [("SET", "k", "v", "EXAT", when), ("PEXPIRETIME", "k"), ("EXPIRETIME", "k"), ("SET", "k", "v", "PXAT", when),
-                     ("EXISTS", "k"), ("PEXPIRETIME", "k"), ("EXPIREAT", "k", when), ("PEXPIRETIME", "k"), ("COPY", "k", "c", "REPLACE"),
-                     ("PEXPIRETIME", "c"), ("RENAME", "c", "r"), ("PEXPIRETIME", "r"), ("GETEX", "r", "PXAT", when + 5), ("EXPIRETIME", "r"),
-                     ("SET", "r", "w", "KEEPTTL"), ("PEXPIRETIME", "r"), ("APPEND", "r", "x"), ("PEXPIRETIME", "r"), ("PERSIST", "r"),
-                     ("PEXPIRETIME", "r"), ("TTL", "r"), ("SET", "n", 1, "PXAT", 4102444800777), ("INCR", "n"), ("PEXPIRETIME", "n"),
-                     ("INCRBYFLOAT", "n", "0.5"), ("PEXPIRETIME", "n"), ("GETDEL", "n"), ("PEXPIRETIME", "n"), ("MSET", "r", 1),
-                     ("PEXPIRETIME", "r"), ("PEXPIREAT", "r", 4102444800999, "NX"), ("PEXPIREAT", "r", 4102444800998, "GT"),
-                     ("PEXPIREAT", "r", 4102444800998, "LT"), ("PEXPIREAT", "r", 4102444801500, "XX"), ("EXPIRETIME", "r"), ("SWAPDB", 0, 1),
-                     ("SELECT", 1), ("EXPIRETIME", "r"), ("SELECT", 0), ("FLUSHALL",)]
+        commands += [f"SET k v EXAT {when}", "PEXPIRETIME k", "EXPIRETIME k", f"SET k v PXAT {when}", "EXISTS k", "PEXPIRETIME k",
+                     f"EXPIREAT k {when}", "PEXPIRETIME k", "COPY k c REPLACE", "PEXPIRETIME c", "RENAME c r", "PEXPIRETIME r",
+                     f"GETEX r PXAT {when + 5}", "EXPIRETIME r", "SET r w KEEPTTL", "PEXPIRETIME r", "APPEND r x", "PEXPIRETIME r",
+                     "PERSIST r", "PEXPIRETIME r", "TTL r", "SET n 1 PXAT 4102444800777", "INCR n", "PEXPIRETIME n",
+                     "INCRBYFLOAT n 0.5", "PEXPIRETIME n", "GETDEL n", "PEXPIRETIME n", "MSET r 1", "PEXPIRETIME r",
+                     "PEXPIREAT r 4102444800999 NX", "PEXPIREAT r 4102444800998 GT", "PEXPIREAT r 4102444800998 LT",
+                     "PEXPIREAT r 4102444801500 XX", "EXPIRETIME r", "SWAPDB 0 1", "SELECT 1", "EXPIRETIME r", "SELECT 0", "FLUSHALL"]
+    commands = [text.split() for text in commands]
     return all_equal(ours, theirs, commands)
 
 
 @scenario("a due key is gone for every command")
 def _(ours, theirs):
-    commands = [("GET", "k"), ("EXISTS", "k"), ("TYPE", "k"), ("TTL", "k"), ("STRLEN", "k"), ("GETDEL", "k"), ("GETEX", "k", "PERSIST"), ("PERSIST", "k"),
-                ("KEYS", "*"), ("RANDOMKEY",), ("RENAME", "k", "z"), ("COPY", "k", "z"), ("EXPIRE", "k", 100), ("DEL", "k"), ("UNLINK", "k"), ("MGET", "k"),
-                ("SCAN", 0), ("SET", "k", "w", "XX"), ("SET", "k", "w", "NX"), ("SET", "k", "w", "GET"), ("SET", "k", "w", "KEEPTTL"),
-                ("INCR", "k"), ("APPEND", "k", "x"), ("MSETNX", "k", "x"), ("INCRBYFLOAT", "k", "1"), ("DECRBY", "k", "2"), ("RENAMENX", "k", "z")]
+    commands = ["GET k", "EXISTS k", "TYPE k", "TTL k", "STRLEN k", "GETDEL k", "GETEX k PERSIST", "PERSIST k", "KEYS *", "RANDOMKEY",
+                "RENAME k z", "COPY k z", "EXPIRE k 100", "DEL k", "UNLINK k", "MGET k", "SCAN 0", "SET k w XX", "SET k w NX",
+                "SET k w GET", "SET k w KEEPTTL", "INCR k", "APPEND k x", "MSETNX k x", "INCRBYFLOAT k 1", "DECRBY k 2", "RENAMENX k z"]
     for last in commands:
         wrong = all_equal(ours, theirs, [("FLUSHALL",), ("SET", "k", "5", "PX", 2)])
         time.sleep(0.006)
-        if wrong := wrong or all_equal(ours, theirs, [last, ("TTL", "k"), ("GET", "k"), ("KEYS", "*")]):
+        if wrong := wrong or all_equal(ours, theirs, [last.split(), ("TTL", "k"), ("GET", "k"), ("KEYS", "*")]):
             return wrong
     return None
 
@@ -207,8 +201,10 @@ def _(ours, theirs):
 @scenario("long floats")
 def _(ours, theirs):
     commands = [("FLUSHALL",)]
-    for start in ("0", "1", "3.0e3", "0.1", "1e17", "-1e-10", "12345678901234567890", "1e300", "1e308", "1e4000", "0.30000000000000004", "3.141592653589793238"):
-        for step in ("1", "0.1", "-0.1", "1e-17", "1e17", "1e300", "1e4900", "-5e-324", "2.5", "0", "-0.0", "1e-5", "100000000000000000000", "0x10"):
+    starts = "0 1 3.0e3 0.1 1e17 -1e-10 12345678901234567890 1e300 1e308 1e4000 0.30000000000000004 3.141592653589793238"
+    steps = "1 0.1 -0.1 1e-17 1e17 1e300 1e4900 -5e-324 2.5 0 -0.0 1e-5 100000000000000000000 0x10"
+    for start in starts.split():
+        for step in steps.split():
             commands += [("SET", "f", start), ("INCRBYFLOAT", "f", step), ("INCRBYFLOAT", "f", step), ("GET", "f")]
     return all_equal(ours, theirs, commands)
 
@@ -235,14 +231,14 @@ def _(ours, theirs):
 
 
 # INFO: fields of Redis that have no meaning here, because there is no fork, no event loop, no thread and no active defragmentation.
-NOT_OURS = re.compile(r"io_threads|io_thread|active_defrag|defrag|mem_aof|aof_|rdb_|current_cow|current_fork|current_save|latest_fork|total_forks|"
-                      r"async_loading|loading|module_fork|allocator_|mem_allocator|mem_fragmentation|rss_overhead|lazyfree|mem_cluster|cluster_|"
-                      r"mem_replica|mem_not_counted|mem_clients|mem_total_repl|repl_|slave|second_repl|master_|multiplexing|gcc|atomicvar|redis_git|redis_build|"
-                      r"monotonic|lru_clock|executable|config_file|number_of|used_memory_(vm|scripts|functions|lua|startup|overhead|.*_human)|"
-                      r"clients_in_timeout|tracking|pubsub|migrate|sync_|evicted_scripts|io_|dump_payload|acl_|unexpected_|reply_buffer|"
-                      r"used_cpu_.*_(main_thread|children)|expire_cycle|expired_time_cap|expired_stale|client_recent|total_system|maxmemory_human|"
-                      r"evicted_clients|errorstat|total_active|current_active|current_eviction|total_eviction|total_reads|total_writes|configured_hz|hz|"
-                      r"db\d|mem_|used_memory_peak_perc|used_memory_dataset_perc|cluster|latest|total_net_repl|instantaneous_.*repl|cmdstat|latency_|process_supervised")
+NOT_OURS = re.compile("|".join("""
+    io_ active_defrag aof_ rdb_ current_ latest_ total_forks async_loading loading module_fork allocator_ rss_overhead lazyfree mem_ cluster
+    repl_ slave second_repl master_ multiplexing gcc atomicvar redis_git redis_build monotonic lru_clock executable config_file number_of
+    used_memory_(vm|scripts|functions|lua|startup|overhead|peak_perc|dataset_perc|.*_human) clients_in_timeout tracking pubsub migrate sync_
+    evicted_scripts dump_payload acl_ unexpected_ reply_buffer used_cpu_.*_(main_thread|children) expire_cycle expired_time_cap
+    expired_stale client_recent total_system maxmemory_human evicted_clients errorstat total_active total_eviction total_reads
+    total_writes configured_hz hz total_net_repl instantaneous_.*repl cmdstat latency_ process_supervised db\\d
+""".split()))
 
 
 def info(server, *sections):
@@ -311,7 +307,8 @@ def _(ours, theirs):
         with Connection(server.port) as c:
             c.ask("CLIENT", "SETNAME", "me")
             c.ask("SELECT", "3")
-            own, listed, by_id = c.ask("CLIENT", "INFO"), c.ask("CLIENT", "LIST"), c.ask("CLIENT", "LIST", "ID", c.ask("CLIENT", "ID")[1], 999999)
+            own, listed = c.ask("CLIENT", "INFO"), c.ask("CLIENT", "LIST")
+            by_id = c.ask("CLIENT", "LIST", "ID", c.ask("CLIENT", "ID")[1], 999999)
             fields = [line.split("=")[0] for line in own[1].decode().rstrip("\n").split(" ")]
             if server is ours:
                 names = fields
@@ -331,7 +328,8 @@ def _(ours, theirs):
     ((_, a, b),) = both(ours, theirs, [("CONFIG", "GET", "*")])
     mine, its = (dict((k[1].decode(), v[1]) for k, v in compare.pairs(reply)) for reply in (a, b))
     own = {"port", "dir", "unixsocket", "logfile", "pidfile", "syslog-ident", "bind-source-addr", "enable-debug-command"}
-    wrong = [f"{name}: {mine[name]!r}, the reference has {its[name]!r}" for name in sorted(set(mine) & set(its) - own) if mine[name] != its[name]]
+    wrong = [f"{name}: {mine[name]!r}, the reference has {its[name]!r}"
+             for name in sorted(set(mine) & set(its) - own) if mine[name] != its[name]]
     return "; ".join(wrong) or None
 
 
@@ -376,9 +374,9 @@ def _(ours, theirs):
 def _(ours, theirs):
     ((_, mine, its),) = both(ours, theirs, [("COMMAND", "LIST")])
     known = set(mine[1]) & set(its[1])
-    for words in [("PATTERN", p) for p in ("*", "get*", "*set*", "nosuch", "GET", "[gs]et", "client*", "client|*")] + \
-            [("ACLCAT", c) for c in ("read", "write", "string", "keyspace", "connection", "fast", "slow", "dangerous", "admin", "nosuch", "blocking")] + \
-            [("MODULE", "x")]:
+    filters = [("PATTERN", p) for p in "* get* *set* nosuch GET [gs]et client* client|*".split()]
+    filters += [("ACLCAT", c) for c in "read write string keyspace connection fast slow dangerous admin nosuch blocking".split()]
+    for words in filters + [("MODULE", "x")]:
         ((_, a, b),) = both(ours, theirs, [("COMMAND", "LIST", "FILTERBY", *words)])
         if a[0] != b[0] or a[0] == "-" and a != b:
             return f"{words}: {show(a)}, the reference has {show(b)}"

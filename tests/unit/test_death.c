@@ -30,7 +30,8 @@
 #define DATABASES 3u
 #define KEYS_MAX 48u
 
-static bool is_long;
+static bool is_long, at_random;
+static uint64_t steps_cap = 12000; /* an operation of more instructions is tried at random moments */
 static unsigned checks_cap = 220, medic_deaths = 4, double_deaths = 40, kills = 12;
 
 /* ---- memory images ---- */
@@ -50,13 +51,22 @@ static char *new_image(void)
 	return mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-static void each_piece(void (*f)(char *img, uint64_t off, uint64_t n), char *img, bool all)
+/*
+ * All that counts: the fixed part, and slabs up to a good way beyond the last one seen taken. Not only those taken now: one that is being
+ * given back must have its content when that is undone.
+ */
+static void each_piece(void (*f)(char *img, uint64_t off, uint64_t n), char *img)
 {
+	static uint64_t top;
+	uint64_t end = SUPER->arena.nextents * SLABS_PER_EXTENT;
 	f(img, 0, SUPER->off_taken + PAGE_BYTES);
 	f(img, SUPER->off_backed, PAGE_BYTES);
 	f(img, SUPER->off_slots + PAGE_BYTES, (uint64_t)(FIXTURE_SLOTS - 1) * PAGE_BYTES);
-	for (uint64_t i = 0; i < SUPER->arena.nextents * SLABS_PER_EXTENT; i++)
-		if (arena_is_backed(i) && (all || arena_is_taken(i)))
+	for (uint64_t i = top; i < end; i++)
+		if (arena_is_backed(i) && arena_is_taken(i))
+			top = i + 1;
+	for (uint64_t i = 0; i < end && i < top + 20; i++)
+		if (arena_is_backed(i))
 			f(img, slab_off(i), SLAB_BYTES);
 }
 
@@ -74,7 +84,7 @@ static void restore_piece(char *img, uint64_t off, uint64_t n)
 
 static void save(char *img)
 {
-	each_piece(save_piece, img, false);
+	each_piece(save_piece, img);
 }
 
 static void restore(char *img)
@@ -82,7 +92,7 @@ static void restore(char *img)
 	/* The bitmaps first: they say which slabs there are. */
 	restore_piece(img, 0, SUPER->off_taken + PAGE_BYTES);
 	restore_piece(img, SUPER->off_backed, PAGE_BYTES);
-	each_piece(restore_piece, img, false);
+	each_piece(restore_piece, img);
 }
 
 /* ---- operations ---- */
@@ -204,7 +214,13 @@ static void prep_shrink(void)
 	for (unsigned i = 22; i < 40; i++)
 		do_del(0, keys[i]);
 }
-static void op_shrink(void) { do_del(0, keys[4]), do_del(0, keys[5]), do_del(0, keys[6]); }
+static void op_shrink(void)
+{
+	struct doing d = {.what = DO_DEL, .nkeys = 6};
+	for (unsigned i = 0; i < 6; i++)
+		d.key[i] = ARG(keys[4 + i]);
+	doing_run(&d);
+}
 static void prep_queue(void)
 {
 	base();
@@ -389,6 +405,17 @@ static pid_t start(uint32_t slot, int (*body)(void *), const void *arg)
 	return p;
 }
 
+/* Lets a stopped child run for up to `ns`, wherever that takes it. */
+static void run_for(pid_t p, uint64_t ns)
+{
+	struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+	int status;
+	ptrace(PTRACE_CONT, p, 0, 0);
+	nanosleep(&t, NULL);
+	kill(p, SIGSTOP);
+	CHECKF(waitpid(p, &status, 0) == p && WIFSTOPPED(status), "%s: the child ended with status %#x", now_op->name, status);
+}
+
 static void end(pid_t p)
 {
 	kill(p, SIGKILL);
@@ -441,7 +468,7 @@ static void watch_for(uint32_t slot)
 	for (unsigned i = 0; i < nkeys; i++)
 		watch_page(SUPER->off_stripes +
 			   sizeof(struct stripe) * hash_split(hash_bytes(keys[i], strlen(keys[i]), SUPER->hash_seed)).stripe);
-	each_piece(watch_changed, image0, true);
+	each_piece(watch_changed, image0);
 	free(watched);
 	watched = malloc((uint64_t)nwatch * PAGE_BYTES);
 }
@@ -528,11 +555,12 @@ static void try_medic_deaths(unsigned cap)
 	pid_t m = start(MEDIC, medic_child, NULL);
 	bool important;
 	unsigned tried = 0;
-	for (unsigned long n = 0; step(m) && n < 400000; n++) {
+	while (tried < cap && step(m)) {
 		if (!changed(&important))
 			continue;
 		now_medic_state++;
-		if (tried >= cap && dice(16))
+		/* As many later on as at the start. */
+		if (tried >= cap / 2 && dice(16))
 			continue;
 		tried++;
 		save(image2);
@@ -551,6 +579,22 @@ static void try_medic_deaths(unsigned cap)
 	free(watched);
 	watched = saved_watched;
 	restore(image);
+}
+
+/* The same at random moments. */
+static void try_medic_at_random(unsigned n)
+{
+	medic_patients[0] = WORKER, medic_npatients = 1;
+	for (now_medic_state = 1; now_medic_state <= n; now_medic_state++) {
+		pid_t m = start(MEDIC, medic_child, NULL);
+		run_for(m, dice(4000000));
+		recover(MEDIC2, WORKER, MEDIC);
+		check_recovered("the medic died too");
+		end(m);
+		become(CHECKER);
+		restore(image);
+	}
+	now_medic_state = 0;
 }
 
 /* A second worker dies some way into another operation. The store is put back. */
@@ -595,7 +639,7 @@ static void look_ahead(const struct operation *op)
 	become(CHECKER);
 	describe(&old_content);
 	image0_end = store_end();
-	each_piece(save_piece, image0, true);
+	save(image0);
 	pid_t p = start(WORKER, op_child, op);
 	ptrace(PTRACE_CONT, p, 0, 0);
 	if (op->sleeps) {
@@ -613,42 +657,89 @@ static void look_ahead(const struct operation *op)
 	restore(image0);
 }
 
-/* Steps through the operation and calls `death` at those states that `pick` wants. Returns the number of states. */
-static unsigned walk(const struct operation *op, bool (*pick)(unsigned state, bool important), void (*death)(void))
+/* Counts instructions, as far as they matter. The store is put back. */
+static uint64_t count_steps(const struct operation *op)
 {
 	pid_t p = start(WORKER, op_child, op);
-	bool important;
-	now_state = 0;
-	watch_from_here();
-	int failed = test_state.checks_failed;
-	now_medic_state = 0;
-	while (test_state.checks_failed < failed + 3 && step(p) && !over(op))
-		if (changed(&important) && (now_state++, pick(now_state, important)))
-			death();
+	uint64_t n = 0;
+	while (n <= steps_cap && step(p) && !over(op))
+		n++;
 	end(p);
 	recover(MEDIC, WORKER, 0);
+	become(CHECKER);
+	restore(image0);
+	return n;
+}
+
+static void child_done(const struct operation *op)
+{
 	become(CHECKER);
 	describe(&content);
 	CHECKF(same(&content, &new_content), "%s: done, but the content is not new", op->name);
 	CHECK_FSCK();
 	restore(image0);
+}
+
+/* Steps through the operation and calls `death` at those states that `pick` wants. Returns the number of states. */
+static unsigned walk(const struct operation *op, bool (*pick)(bool important), void (*death)(void))
+{
+	pid_t p = start(WORKER, op_child, op);
+	bool important;
+	int failed = test_state.checks_failed;
+	now_state = now_medic_state = 0;
+	watch_from_here();
+	while (test_state.checks_failed < failed + 3 && step(p) && !over(op)) {
+		if (!changed(&important))
+			continue;
+		now_state++;
+		if (pick(important))
+			death();
+	}
+	end(p);
+	recover(MEDIC, WORKER, 0);
+	child_done(op);
 	return now_state;
+}
+
+/* The same for an operation of too many instructions: `death` at `n` random moments. */
+static void walk_at_random(const struct operation *op, unsigned n, void (*death)(void))
+{
+	int failed = test_state.checks_failed;
+	int64_t began = clock_mono_ns();
+	pid_t p = start(WORKER, op_child, op);
+	int status;
+	ptrace(PTRACE_CONT, p, 0, 0);
+	while (op->sleeps && !over(op))
+		usleep(100);
+	if (!op->sleeps)
+		waitpid(p, &status, 0);
+	uint64_t ns = (uint64_t)(clock_mono_ns() - began);
+	end(p);
+	recover(MEDIC, WORKER, 0);
+	child_done(op);
+	now_medic_state = 0;
+	for (now_state = 1; now_state <= n && test_state.checks_failed < failed + 3; now_state++) {
+		p = start(WORKER, op_child, op);
+		run_for(p, dice(ns));
+		death();
+		end(p);
+		become(CHECKER);
+		restore(image0);
+	}
 }
 
 static unsigned nimportant, nplain, picked, since_medic, since_double, medic_every, double_every;
 static double p_important, p_plain;
 
-static bool pick_none(unsigned state, bool important)
+static bool pick_none(bool important)
 {
-	(void)state;
 	nimportant += important;
 	nplain += !important;
 	return false;
 }
 
-static bool pick_some(unsigned state, bool important)
+static bool pick_some(bool important)
 {
-	(void)state;
 	return (double)dice(1u << 20) / (1u << 20) < (important ? p_important : p_plain);
 }
 
@@ -663,7 +754,10 @@ static void death(void)
 		return;
 	if (++since_medic >= medic_every) {
 		since_medic = 0;
-		try_medic_deaths(is_long ? 100000 : 25);
+		if (at_random)
+			try_medic_at_random(is_long ? 100 : 8);
+		else
+			try_medic_deaths(is_long ? 100000 : 25);
 	}
 	if (++since_double >= double_every) {
 		since_double = 0;
@@ -701,21 +795,30 @@ static void real_kills(const struct operation *op)
 static void test_operation(void)
 {
 	const struct operation *op = now_op;
+	int64_t began = clock_mono_ms();
 	char *virgin = new_image();
 	save(virgin);
 	prepare(op);
 	look_ahead(op);
 	nimportant = nplain = picked = since_medic = since_double = 0;
-	unsigned states = walk(op, pick_none, NULL);
-	unsigned half = checks_cap / 2;
-	p_important = nimportant <= half + (nplain < half ? half - nplain : 0) ? 1 : (double)half / nimportant;
-	p_plain = nplain <= half ? 1 : (double)half / nplain;
-	unsigned expect = (unsigned)(nimportant * p_important + nplain * p_plain) + 1;
+	uint64_t steps = count_steps(op);
+	unsigned states = 0, half = checks_cap / 2, expect = checks_cap;
+	at_random = steps > steps_cap;
+	if (!at_random) {
+		states = walk(op, pick_none, NULL);
+		p_important = nimportant <= half + (nplain < half ? half - nplain : 0) ? 1 : (double)half / nimportant;
+		p_plain = nplain <= half ? 1 : (double)half / nplain;
+		expect = (unsigned)(nimportant * p_important + nplain * p_plain) + 1;
+	}
 	medic_every = expect / (medic_deaths + 1) + 1;
 	double_every = expect / (double_deaths + 1) + 1;
-	walk(op, pick_some, death);
+	if (at_random)
+		walk_at_random(op, checks_cap, death);
+	else
+		walk(op, pick_some, death);
 	real_kills(op);
-	printf("# %s: %u states, %u deaths tried\n", op->name, states, picked);
+	printf("# %s: %llu steps, %u states, %u deaths tried, %lld ms\n", op->name, (unsigned long long)steps, states, picked,
+	       (long long)(clock_mono_ms() - began));
 	restore(virgin);
 	munmap(virgin, IMAGE_BYTES);
 }
@@ -727,7 +830,7 @@ int main(int argc, char **argv)
 	if (is_long)
 		only = "";
 	if (is_long || *only)
-		checks_cap = 1000000, medic_deaths = 20, double_deaths = 500, kills = 300;
+		steps_cap = 200000, checks_cap = 20000, medic_deaths = 20, double_deaths = 500, kills = 300;
 	if (is_long && argc > 2)
 		dice_state ^= strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull;
 	memset(big, 'b', sizeof big);
