@@ -98,14 +98,17 @@ not_listed() { [[ -z $(client_pid "$1") ]]; }
     for round in {1..15}; do
         "$ROOT/tests/lib/hammer" "$PORT" 3>&- &
         hammer=$!
-        sleep 0.05
-        for pid in $(q CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'); do kill -KILL "$pid"; done
+        eventually 10 all_hammer
+        for pid in $(hammers); do kill -KILL "$pid"; done
         wait "$hammer" || true
         # Each MSET wrote the same value to its keys.
         [[ $(timeout 10 redis-cli -p "$PORT" MGET h:1 h:2 h:3 h:4 | sort -u | wc -l) == 1 ]] || fail "round $round: half a command"
         same OK "$(timeout 10 redis-cli -p "$PORT" MSET h:1 x h:2 x h:3 x h:4 x)"
     done
 }
+
+hammers() { q CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'; }
+all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
 
 @test "a spare worker that is killed is replaced" {
     only_bulkhead

@@ -93,6 +93,15 @@ __attribute__((unused)) static int reap_child(pid_t p)
         test_check(ok_, TEST_HERE, "fsck: %s", why_);                                                                  \
     } while (0)
 
+#ifdef BULKHEAD_DEBUG
+/* The kernel gives memory so many more times, then refuses; -1: it always gives. */
+__attribute__((unused)) static void memory_fails_after(long n)
+{
+	region_fail_after = n;
+	atomic_store(&SUPER->arena.full_until, 0);
+}
+#endif
+
 /* ---- commands ---- */
 
 enum do_what { DO_SET, DO_GET, DO_DEL, DO_APPEND, DO_DUE, DO_COPY, DO_FLUSH, DO_SWAP, DO_MSET, DO_MGET };

@@ -169,7 +169,7 @@ static void test_no_memory(void)
 	uint64_t *taken = malloc(100000 * sizeof *taken);
 	unsigned n = 0;
 	for (long after = 0; after < 6; after++) {
-		region_fail_after = after;
+		memory_fails_after(after);
 		while (n < 100000 && (taken[n] = take(1 + dice(3) * 20, false)) != SLAB_NONE)
 			n++;
 		CHECK(SUPER->arena.free_slabs >= RESERVE_SLABS);
@@ -182,7 +182,7 @@ static void test_no_memory(void)
 	while (n < 100000 && (taken[n] = take(1, true)) != SLAB_NONE)
 		n++;
 	CHECK_UINT(SUPER->arena.free_slabs, 0);
-	region_fail_after = -1;
+	memory_fails_after(-1);
 	CHECK(take(1, true) != SLAB_NONE);
 	free(taken);
 }

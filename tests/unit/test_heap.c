@@ -225,7 +225,7 @@ static void test_wrong_free(void)
 static void test_no_memory(void)
 {
 	for (long after = 0; after < 4; after++) {
-		region_fail_after = after;
+		memory_fails_after(after);
 		while (nhave < BLOCKS) {
 			uint64_t size = nhave % 3 ? 1 + dice(30000) : 1 + dice(500000);
 			ref r = alloc(size, BLOCK_DATA);
@@ -235,7 +235,7 @@ static void test_no_memory(void)
 		}
 		CHECK(ref_is_none(alloc(20000000, BLOCK_DATA)));
 		in_order();
-		region_fail_after = -1;
+		memory_fails_after(-1);
 	}
 	CHECK(ref_is_none(alloc(UINT64_MAX - 4096, BLOCK_DATA)));
 	CHECK(ref_is_none(alloc(SUPER->reserve, BLOCK_DATA)));

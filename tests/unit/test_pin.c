@@ -234,6 +234,7 @@ static void test_writer_below_the_pin(void)
 {
 	char k[8];
 	stage = (_Atomic uint32_t *)store_stripe(9)->reserved;
+	do_del(0, "k");
 	for (int i = 0; i < 16; i++) {
 		snprintf(k, sizeof k, "t%d", i);
 		do_set(0, k, "old");
