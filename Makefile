@@ -61,6 +61,9 @@ $(B)/stress: tests/stress/stress.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
 
+$(B)/resp_parse_fuzz: tests/fuzz/resp_parse_fuzz.c $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -o $@ $^
+
 unit: $(UNIT)
 
 debug asan ubsan nojournal:

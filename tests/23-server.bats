@@ -235,7 +235,7 @@ maxmemory 50mb
 timeout   10
 END
     SERVER_DIR=$(mktemp -d "$BATS_FILE_TMPDIR/dir.XXXXXX")
-    SERVER_BINARY=$BULKHEAD_SERVER PORT=$((10000 + SRANDOM % 20000))
+    PORT=$((10000 + SRANDOM % 20000))
     launch "$BATS_TEST_TMPDIR/test.conf" --port "$PORT" --dir "$SERVER_DIR" --save '' --timeout 20
     export REDISCLI_AUTH='with space'
     same $'databases\n5' "$(q CONFIG GET databases)"

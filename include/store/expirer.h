@@ -8,4 +8,7 @@
 /* Works until stop_requested() (base/stop.h). The store is attached. */
 void expirer_run(void);
 
+/* One round of it: frees what no pin needs any more, if anybody said that there may be some. */
+void expirer_sweep(void);
+
 #endif

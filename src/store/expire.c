@@ -220,7 +220,7 @@ static bool anything_retained(void)
 	return any != 0;
 }
 
-static void sweep(void)
+void expirer_sweep(void)
 {
 	if (!atomic_load(&SUPER->sweep_wanted))
 		return;
@@ -273,7 +273,7 @@ void expirer_run(void)
 				expire_group(g);
 		if (all)
 			look = now + LOOK_MS;
-		sweep();
+		expirer_sweep();
 		arena_keep_house();
 		sleep_until(look);
 	}

@@ -36,9 +36,11 @@ bool item_read(ref r, struct parts *out)
 		if (out->flags & ITEM_LONG_KEY)
 			out->klen = __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED), p += 8;
 	}
+	if (out->klen >= 1ull << 40 || !peek(r, (uint64_t)(p - (const char *)i) + out->klen + out->vlen))
+		return false;
 	out->key = p;
 	out->value = p + out->klen;
-	return out->klen < 1ull << 40 && peek(r, (uint64_t)(p - (const char *)i) + out->klen + out->vlen);
+	return true;
 }
 
 uint64_t item_bytes(uint64_t klen, uint64_t vlen, uint8_t flags)

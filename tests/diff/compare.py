@@ -165,6 +165,9 @@ def config(words, ours, theirs, context=None):
     if wrong := kinds(ours, theirs):
         return wrong
     a, b = (sorted((k, v if k[1] != b"port" else None) for k, v in pairs(reply)) for reply in (ours, theirs))
+    if any(set(word) & set(b"*?[") for word in words[2:]):
+        # A pattern: not every parameter of the reference exists here.
+        b = [(k, v) for k, v in b if k in dict(a)]
     return None if a == b else "the parameters differ"
 
 
@@ -180,6 +183,8 @@ def help(words, ours, theirs, context=None):
 
 
 def debug_object(words, ours, theirs, context=None):
+    if ours == ("-", b"ERR no such key") and theirs[0] == "+" and context.theirs.ask("EXISTS", words[2]) == (":", 0):
+        return None  # past due, though still there
     if ours[0] != "+" or theirs[0] != "+":
         return exact(words, ours, theirs)
     form = rb"Value at:0x[0-9a-f]+ refcount:\d+ encoding:(\w+) serializedlength:(\d+) lru:\d+ lru_seconds_idle:\d+"

@@ -514,17 +514,17 @@ def _(g):
     return g.words("", "BOGUS", "BOGUS x", "GETNAME x", "SETNAME", "ID x", "INFO x")
 
 
-@command("CONFIG GET", 3, how=compare.config)
+@command("CONFIG GET", 3, how=compare.config, mutable=False)
 def _(g):
-    return g.words("maxmemory", "port", "MAXMEMORY", "nosuch", "databases", "timeout databases", "maxclients*", "tcp-keepalive",
+    return g.words("maxmemory", "port", "MAXMEMORY", "nosuch", "databases", "timeout databases", "maxclients", "max*", "tcp-keepalive",
                    "proto-max-bulk-len", "requirepass", "databases databases", "[dt]*s")
 
 
-@command("CONFIG SET", 3)
+@command("CONFIG SET", 3, mutable=False)
 def _(g):
     return g.words("maxmemory 0", "maxmemory abc", "maxmemory -1", "nosuch 1", "timeout 0", "timeout -1", "timeout abc", "tcp-keepalive 300",
                    "maxmemory", "maxmemory 0 timeout", "maxmemory 0 timeout 0", "maxmemory 0 maxmemory 0", "maxmemory 1gb nosuch x",
-                   "timeout 0 maxmemory 1x", "databases 20", "port", "timeout 99999999999", "proto-max-bulk-len 512mb",
+                   "timeout 0 maxmemory 1x", "databases 20", "port", "timeout 99999999999", "timeout", "timeout 0 nosuch", "proto-max-bulk-len 512mb",
                    "proto-max-bulk-len 1")
 
 

@@ -38,7 +38,7 @@ eventually() {
 launch() {
     SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
     # bats waits for everyone who holds its descriptor 3.
-    "$SERVER_BINARY" "$@" >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
+    "${SERVER_BINARY:-$BULKHEAD_SERVER}" "$@" >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
     SERVER_PID=$!
     local end=$((${EPOCHREALTIME/[.,]/} + 20000000))
     until grep -qi 'ready to accept connections' "$SERVER_LOG"; do
@@ -52,7 +52,7 @@ launch() {
 # the port to be free beforehand: whoever loses the race for one tries another. SERVER_BINARY and OWN_DIR (its working
 # directory) may be set by a test.
 start_server() {
-    local SERVER_BINARY=${SERVER_BINARY:-$BULKHEAD_SERVER} attempt extra=(--save "" --enable-debug-command yes)
+    local attempt extra=(--save "" --enable-debug-command yes)
     SERVER_DIR=${OWN_DIR:-$(mktemp -d "$BATS_FILE_TMPDIR/dir.XXXXXX")}
     for attempt in 1 2 3 4 5 6 7 8; do
         PORT=$((10000 + SRANDOM % 20000))

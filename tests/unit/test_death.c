@@ -32,7 +32,7 @@
 
 static bool is_long, at_random;
 static uint64_t steps_cap = 12000; /* an operation of more instructions is tried at random moments */
-static unsigned checks_cap = 220, medic_deaths = 4, double_deaths = 40, kills = 12;
+static unsigned checks_cap = 160, medic_deaths = 3, double_deaths = 12, kills = 8;
 
 /* ---- memory images ---- */
 
@@ -48,7 +48,9 @@ static char *watched;             /* their content as last seen */
 
 static char *new_image(void)
 {
-	return mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *img = mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	madvise(img, IMAGE_BYTES, MADV_DONTFORK);
+	return img;
 }
 
 /*
@@ -157,6 +159,7 @@ static void op_get(void) { do_get(0, "a", NULL); }
 static void op_sweep(void) { db_sweep_retired(); }
 static void op_pin(void) { pin_release(pin_take()); }
 static void op_expirer(void) { expirer_run(); }
+static void op_sweep_retained(void) { expirer_sweep(); }
 static void op_house(void) { arena_keep_house(); }
 
 static void prep_append(void) { base(); do_append(0, "a", "+"); }
@@ -177,6 +180,17 @@ static void prep_swept_pin(void)
 	do_del(0, "c");
 	do_flush(1);
 	do_set(1, "b", "x");
+	become(PINNER);
+	pin_release(held_pin);
+	become(CHECKER);
+}
+static void prep_unpinned(void)
+{
+	prep_pin();
+	do_set(0, "a", "a value that replaces one");
+	do_set(0, "b", "2");
+	do_del(0, "c");
+	do_set(1, "a", "x");
 	become(PINNER);
 	pin_release(held_pin);
 	become(CHECKER);
@@ -334,6 +348,7 @@ static const struct operation operations[] = {
 	{"pin", base, op_pin, false},
 	{"house", prep_house, op_house, false},
 	{"expirer", prep_expirer, op_expirer, true},
+	{"sweep-retained", prep_unpinned, op_sweep_retained, false},
 	{"expirer-sweeps", prep_swept_pin, op_expirer, true},
 };
 #define OPERATIONS (sizeof operations / sizeof operations[0])

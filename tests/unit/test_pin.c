@@ -180,7 +180,7 @@ static int late_body(struct access *a, void *arg)
 static int late_writer(void *arg)
 {
 	uint32_t db = (uint32_t)(uintptr_t)arg;
-	static char names[16][8];
+	static char names[16][16];
 	static struct arg k[16];
 	const struct arg *keys[16];
 	for (int i = 0; i < 16; i++) {
@@ -232,7 +232,7 @@ static void walk_beside_writer(uint32_t db)
 
 static void test_writer_below_the_pin(void)
 {
-	char k[8];
+	char k[16];
 	stage = (_Atomic uint32_t *)store_stripe(9)->reserved;
 	do_del(0, "k");
 	for (int i = 0; i < 16; i++) {
