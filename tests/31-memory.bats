@@ -86,7 +86,7 @@ at_most() { (($("$2") <= $1)); }
     full=$(du -k --total $objects | tail -n 1 | cut -f1)
     ((full > 60000)) || fail "$full kB"
     expect OK FLUSHALL
-    eventually 15 shrunk $((full / 3)) "$objects"
+    eventually 15 shrunk $((full / 2)) "$objects"
     fill 1000 100
     expect '(integer) 1000' DBSIZE
 }

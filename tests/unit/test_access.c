@@ -114,6 +114,27 @@ static void test_multi_key_reads(void)
 	CHECK_FSCK();
 }
 
+static int medic_for(void *arg)
+{
+	uint32_t patient = (uint32_t)(uintptr_t)arg;
+	recover_slots(&patient, 1);
+	return 0;
+}
+
+/* One medic for both, or one for each, side by side. */
+static void heal(const uint32_t *dead, unsigned n)
+{
+	if (dice(2)) {
+		recover_slots(dead, n);
+		return;
+	}
+	pid_t p[2];
+	for (unsigned i = 0; i < n; i++)
+		p[i] = fork_as(20 + i, medic_for, (void *)(uintptr_t)dead[i]);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_INT(reap_child(p[i]), 0);
+}
+
 /* The same while writers are killed and recovered. */
 static void test_reads_beside_deaths(void)
 {
@@ -131,7 +152,7 @@ static void test_reads_beside_deaths(void)
 		uint32_t dead[2] = {slots[i], slots[also]};
 		if (also != i)
 			kill(p[also], SIGKILL), reap_child(p[also]);
-		recover_slots(dead, also != i ? 2 : 1);
+		heal(dead, also != i ? 2 : 1);
 		if (!sum_is_right(n % 2 ? PLAN_READ : PLAN_READ_LONG))
 			break;
 		p[i] = fork_as(slots[i], transfers, (void *)(uintptr_t)(n + 10));

@@ -5,8 +5,8 @@
  * content of it that an instruction leaves behind is one death to try: with the child stopped there, a medic recovers its slot, then the
  * store must be in order (fsck: nothing leaked, nothing shared, no lock held), every key must have its old or its new value, all of
  * them the same, and another process must be able to write every key. Then the memory is put back and the child goes on. Some deaths are tried
- * with the medic dying as well, at each of its own steps; some with a second worker dying in the middle of something else; some by a real
- * SIGKILL.
+ * with the medic dying as well, at each of its own steps; some with a second worker dying in the middle of something else; some with a living
+ * neighbour that has written meanwhile, and must not lose it; some by a real SIGKILL.
  *
  *     test_death            a sample where there are many, under a minute
  *     test_death long       everything
@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 
 #include "store_fixture.h"
 
@@ -104,6 +105,7 @@ struct operation {
 	void (*prepare)(void);
 	void (*run)(void);
 	bool sleeps; /* ends when the expirer goes to sleep */
+	bool start;  /* however long it is, its first part is stepped through, with a neighbour at every death */
 };
 
 static char keys[KEYS_MAX][24];
@@ -311,45 +313,45 @@ static void prep_due_seen(void)
 }
 
 static const struct operation operations[] = {
-	{"first-key-ever", prep_none, op_set_new, false},
-	{"new-key", base, op_set_new, false},
-	{"first-key-of-database", base, op_set_root, false},
-	{"same-size", base, op_set_same, false},
-	{"other-size", base, op_set_size, false},
-	{"append", base, op_append, false},
-	{"append-in-place", prep_append, op_append_again, false},
-	{"delete", base, op_del, false},
-	{"set-with-expiry", base, op_set_due, false},
-	{"expiry-earlier", base, op_due_earlier, false},
-	{"expiry-later", base, op_due_later, false},
-	{"expiry-first", base, op_due_first, false},
-	{"persist", base, op_persist, false},
-	{"due-on-sight", prep_due_seen, op_set_new, false},
-	{"queue-growth", prep_queue, op_queue, false},
-	{"copy", base, op_copy, false},
-	{"mset", base, op_mset, false},
-	{"swap", base, op_swap, false},
-	{"flush", base, op_flush, false},
-	{"flush-all", base, op_flush_all, false},
-	{"flush-under-pin", prep_pin, op_flush, false},
-	{"swap-under-pin", prep_pin, op_swap, false},
-	{"replace-under-pin", prep_pin, op_mset, false},
-	{"delete-under-pin", prep_pin, op_del, false},
-	{"sweep", prep_sweep, op_sweep, false},
-	{"table-growth", prep_growth, op_table_growth, false},
-	{"overflow-moves-back", prep_overflow, op_overflow, false},
-	{"table-shrink", prep_shrink, op_shrink, false},
-	{"long-journal", prep_journal, op_journal, false},
-	{"slab", base, op_slab, false},
-	{"run", base, op_run, false},
-	{"run-free", prep_run, op_run_free, false},
-	{"arena-growth", prep_arena, op_slab, false},
-	{"read", base, op_get, false},
-	{"pin", base, op_pin, false},
-	{"house", prep_house, op_house, false},
-	{"expirer", prep_expirer, op_expirer, true},
-	{"sweep-retained", prep_unpinned, op_sweep_retained, false},
-	{"expirer-sweeps", prep_swept_pin, op_expirer, true},
+	{"first-key-ever", prep_none, op_set_new, false, true},
+	{"new-key", base, op_set_new, false, false},
+	{"first-key-of-database", base, op_set_root, false, false},
+	{"same-size", base, op_set_same, false, false},
+	{"other-size", base, op_set_size, false, false},
+	{"append", base, op_append, false, false},
+	{"append-in-place", prep_append, op_append_again, false, false},
+	{"delete", base, op_del, false, false},
+	{"set-with-expiry", base, op_set_due, false, false},
+	{"expiry-earlier", base, op_due_earlier, false, false},
+	{"expiry-later", base, op_due_later, false, false},
+	{"expiry-first", base, op_due_first, false, false},
+	{"persist", base, op_persist, false, false},
+	{"due-on-sight", prep_due_seen, op_set_new, false, false},
+	{"queue-growth", prep_queue, op_queue, false, false},
+	{"copy", base, op_copy, false, false},
+	{"mset", base, op_mset, false, false},
+	{"swap", base, op_swap, false, false},
+	{"flush", base, op_flush, false, false},
+	{"flush-all", base, op_flush_all, false, false},
+	{"flush-under-pin", prep_pin, op_flush, false, false},
+	{"swap-under-pin", prep_pin, op_swap, false, false},
+	{"replace-under-pin", prep_pin, op_mset, false, false},
+	{"delete-under-pin", prep_pin, op_del, false, false},
+	{"sweep", prep_sweep, op_sweep, false, false},
+	{"table-growth", prep_growth, op_table_growth, false, false},
+	{"overflow-moves-back", prep_overflow, op_overflow, false, false},
+	{"table-shrink", prep_shrink, op_shrink, false, false},
+	{"long-journal", prep_journal, op_journal, false, false},
+	{"slab", base, op_slab, false, false},
+	{"run", base, op_run, false, false},
+	{"run-free", prep_run, op_run_free, false, false},
+	{"arena-growth", prep_arena, op_slab, false, false},
+	{"read", base, op_get, false, false},
+	{"pin", base, op_pin, false, false},
+	{"house", prep_house, op_house, false, false},
+	{"expirer", prep_expirer, op_expirer, true, false},
+	{"sweep-retained", prep_unpinned, op_sweep_retained, false, false},
+	{"expirer-sweeps", prep_swept_pin, op_expirer, true, false},
 };
 #define OPERATIONS (sizeof operations / sizeof operations[0])
 
@@ -392,6 +394,20 @@ static int medic_child(void *arg)
 	recover_slots(medic_patients, medic_npatients);
 	raise(SIGSTOP);
 	return 0;
+}
+
+/* Whether the child is again at the instruction it was at: in the middle of copying or filling a range by one instruction. */
+static bool repeats(pid_t p)
+{
+#ifdef __x86_64__
+	static long last;
+	long rip = ptrace(PTRACE_PEEKUSER, p, offsetof(struct user, regs.rip), 0), before = last;
+	last = rip;
+	return rip == before;
+#else
+	(void)p;
+	return false;
+#endif
 }
 
 /* One instruction. False: it is over. */
@@ -636,6 +652,35 @@ static void try_double_death(void)
 	restore(image);
 }
 
+static int neighbour_child(void *arg)
+{
+	(void)arg;
+	return do_set(2, "neighbour", "in two") || do_set(0, "neighbour", "in nought");
+}
+
+/* A neighbour writes; it may have to wait until the medic has come. What it wrote stays. The store is put back. */
+static void try_neighbour(void)
+{
+	char why[256];
+	pid_t p = fork_as(WORKER2, neighbour_child, NULL);
+	int status;
+	usleep(400);
+	if (waitpid(p, &status, WNOHANG) == p) {
+		CHECKF(status == 0, "%s, death %u: the neighbour ended with status %#x", now_op->name, now_state, status);
+		p = 0;
+	}
+	recover(MEDIC, WORKER, 0);
+	alarm(20);
+	if (p)
+		CHECKF(reap_child(p) == 0, "%s, death %u: the neighbour failed", now_op->name, now_state);
+	become(CHECKER);
+	CHECKF(do_is(2, "neighbour", "in two") && do_is(0, "neighbour", "in nought"), "%s, death %u: the neighbour's keys are lost",
+	       now_op->name, now_state);
+	CHECKF(store_fsck(why, sizeof why), "%s, death %u, with a neighbour: fsck: %s", now_op->name, now_state, why);
+	alarm(0);
+	restore(image);
+}
+
 static bool over(const struct operation *op)
 {
 	return op->sleeps && atomic_load(&SUPER->expirer_until) != 0;
@@ -677,7 +722,7 @@ static uint64_t count_steps(const struct operation *op)
 {
 	pid_t p = start(WORKER, op_child, op);
 	uint64_t n = 0;
-	while (n <= steps_cap && step(p) && !over(op))
+	while (n <= steps_cap && !op->start && step(p) && !over(op))
 		n++;
 	end(p);
 	recover(MEDIC, WORKER, 0);
@@ -703,8 +748,9 @@ static unsigned walk(const struct operation *op, bool (*pick)(bool important), v
 	int failed = test_state.checks_failed;
 	now_state = now_medic_state = 0;
 	watch_from_here();
-	while (test_state.checks_failed < failed + 3 && step(p) && !over(op)) {
-		if (!changed(&important))
+	uint64_t steps = 0;
+	while (test_state.checks_failed < failed + 3 && step(p) && !over(op) && ++steps <= steps_cap) {
+		if ((repeats(p) && dice(1000)) || !changed(&important))
 			continue;
 		now_state++;
 		if (pick(important))
@@ -712,7 +758,10 @@ static unsigned walk(const struct operation *op, bool (*pick)(bool important), v
 	}
 	end(p);
 	recover(MEDIC, WORKER, 0);
-	child_done(op);
+	if (steps <= steps_cap)
+		child_done(op);
+	become(CHECKER);
+	restore(image0);
 	return now_state;
 }
 
@@ -778,6 +827,8 @@ static void death(void)
 		since_double = 0;
 		try_double_death();
 	}
+	if (now_op->start || dice(8) == 0)
+		try_neighbour();
 }
 
 /* Real deaths, at random moments, of a process that repeats the operation with others in between. */
@@ -818,7 +869,7 @@ static void test_operation(void)
 	nimportant = nplain = picked = since_medic = since_double = 0;
 	uint64_t steps = count_steps(op);
 	unsigned states = 0, half = checks_cap / 2, expect = checks_cap;
-	at_random = steps > steps_cap;
+	at_random = steps > steps_cap && !op->start;
 	if (!at_random) {
 		states = walk(op, pick_none, NULL);
 		p_important = nimportant <= half + (nplain < half ? half - nplain : 0) ? 1 : (double)half / nimportant;
@@ -845,7 +896,7 @@ int main(int argc, char **argv)
 	if (is_long)
 		only = "";
 	if (is_long || *only)
-		steps_cap = 200000, checks_cap = 20000, medic_deaths = 20, double_deaths = 500, kills = 300;
+		steps_cap = 400000, checks_cap = 20000, medic_deaths = 20, double_deaths = 500, kills = 300;
 	if (is_long && argc > 2)
 		dice_state ^= strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull;
 	memset(big, 'b', sizeof big);
