@@ -23,7 +23,8 @@ ALL_CFLAGS := -std=c11 $(WARN) -fPIE $(CFLAGS_$(V)) $(CFLAGS)
 LINK := -pie
 ifeq ($(STATIC),1)
 ifneq ($(filter release debug nojournal,$(V)),)
-LINK := -static-pie
+# Code and constants in one segment at a multiple of 2 MiB, so that src/proc/text.c can give them a huge page.
+LINK := -static-pie -Wl,-z,noseparate-code -Wl,-z,max-page-size=0x200000
 endif
 endif
 
