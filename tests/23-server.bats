@@ -109,6 +109,7 @@ one_client() { [[ $(q CLIENT LIST | grep -c '^id=') == 1 ]]; }
 
 @test "CLIENT LIST names the process of each client" {
     only_bulkhead
+    eventually 5 one_client
     pid=$(q CLIENT LIST | sed -n 's/.* pid=\([0-9]*\).*/\1/p')
     [[ $pid =~ ^[0-9]+$ ]]
     ((pid != SERVER_PID))
