@@ -13,7 +13,7 @@
 
 #include "shm/control.h"
 
-#define MEDIC_PATIENTS 64u
+#define MEDIC_PATIENTS 1024u /* at once; all of the dead, so that none holds a lock the medic waits for */
 #define SLOTS_RESERVED 96u /* slots beyond those of clients: the supervisor, helpers, slots that wait for a medic */
 
 /* What a new process is told. */

@@ -9,6 +9,7 @@
 #include "proc/helpers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -22,6 +23,7 @@ enum restart { RESTART_NEVER, RESTART_ALWAYS, RESTART_UNCLEAN };
 #define DEATHS_NOTED 5
 #define DEATHS_WITHIN_MS 10000
 #define LASTED_MS 1000
+#define MEDIC_STUCK_MS 100 /* a medic this old, beside new patients, may be waiting for a lock one of them held */
 
 static const enum restart policy[] = {
 #define PROCESS(id, name, title, main_fn, maps_store, restart) restart,
@@ -82,9 +84,21 @@ static void start(enum process_kind k, int64_t now)
 	h->kind[k].start_at = now + 100;
 }
 
+/*
+ * A medic waits for allocator locks; the owner of one may have died after the medic began. Then this one would wait for ever: it is
+ * ended, and the next one treats all of them, itself included.
+ */
+static int64_t medic_stuck_at(void)
+{
+	bool more = h->kind[PROC_MEDIC].slot && h->waiting > h->treated;
+	return more ? h->kind[PROC_MEDIC].started_at + MEDIC_STUCK_MS : INT64_MAX;
+}
+
 void helpers_tick(int64_t now)
 {
 	state();
+	if (now >= medic_stuck_at())
+		kill(table_at(h->kind[PROC_MEDIC].slot)->pid, SIGKILL);
 	for (int k = 0; k < PROC_KINDS; k++)
 		if (due(k) && now >= h->kind[k].start_at)
 			start(k, now);
@@ -137,8 +151,8 @@ void helpers_stop(void)
 
 int64_t helpers_deadline(void)
 {
-	int64_t at = INT64_MAX;
 	state();
+	int64_t at = medic_stuck_at();
 	for (int k = 0; k < PROC_KINDS; k++)
 		if (due(k) && h->kind[k].start_at < at)
 			at = h->kind[k].start_at;
