@@ -6,6 +6,8 @@
 
 int main(int argc, char **argv)
 {
+	title_reserve();
+	worker_prepare();
 	config_load(argc, argv);
 	title_init(argc, argv);
 	supervisor_main(NULL);

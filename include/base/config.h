@@ -67,11 +67,11 @@ extern const struct config *config;
  */
 void config_load(int argc, char **argv);
 
-/* Moves the values to `where`; from now on config points there and config_set writes there. Supervisor, once. */
-void config_place(struct config *where);
-
-/* Makes config point to `where`, which is mapped read-only. In a child. */
-void config_view(const struct config *where);
+/*
+ * Moves the values to `where`, which config_set writes to from now on, and which is readable at `view` in this process and its
+ * children: config points there. Supervisor, once.
+ */
+void config_place(struct config *where, const struct config *view);
 
 /*
  * CONFIG SET: `pairs` are n names and values in turns (n even), all set or none. `apply` is called with the values as they would be, before

@@ -21,8 +21,8 @@ struct launch {
 	enum process_kind kind;
 	uint32_t slot;
 	bool store_open;                   /* worker: it may attach to the store before it has a client */
-	uint32_t npatients;                /* medic */
-	uint32_t patients[MEDIC_PATIENTS]; /* slots to recover */
+	uint32_t npatients;                /* medic: slots to recover */
+	const uint32_t *patients;
 };
 
 /* Each kind's main function, as named in its row; returning is an orderly end. */
@@ -31,8 +31,9 @@ typedef void process_main(const struct launch *l);
 #include "shm/processes.def"
 #undef PROCESS
 
-/* What workers would otherwise do one by one. Supervisor, before the first fork. */
+/* Memory of workers that the supervisor allocates: first thing in the program, and again just before the first fork. */
 void worker_prepare(void);
+void worker_ready(void);
 
 enum process_state { PROCESS_FREE, PROCESS_RUNNING, PROCESS_SICK };
 

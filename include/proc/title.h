@@ -3,8 +3,20 @@
 #ifndef BULKHEAD_PROC_TITLE_H
 #define BULKHEAD_PROC_TITLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Memory for the title, before anything else is allocated, so that it lies on the heap's first page. */
+void title_reserve(void);
+
 /* Takes over the memory of the arguments and wipes them; argv must not be used afterwards. First thing after config_load. */
 void title_init(int argc, char **argv);
+
+/*
+ * Has ps read the title elsewhere than in the memory of the arguments, which is no longer needed then. False: the kernel cannot
+ * do that, and nothing has changed.
+ */
+bool title_move(void);
 
 /* "bulkhead: " and the text; cut to the room there is. No system call. */
 void title_set(const char *text);

@@ -302,17 +302,12 @@ void config_adopt(struct config_draft *d)
 	config = own = &d->values;
 }
 
-void config_place(struct config *where)
+void config_place(struct config *where, const struct config *view)
 {
 	*where = *own;
-	config = own = where;
+	own = where;
+	config = view;
 	munmap(adopted, sizeof *adopted);
-}
-
-void config_view(const struct config *where)
-{
-	config = where;
-	own = NULL;
 }
 
 /* Everything but the generation, which is odd meanwhile. */

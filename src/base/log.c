@@ -24,13 +24,13 @@
 enum log_level log_threshold = LOG_LEVEL_NOTICE;
 
 static struct {
+	char path[PATH_MAX];   /* absolute; "" for standard output. First, so that the rest shares a page with what follows */
+	char syslog_ident[64]; /* openlog keeps a pointer to it */
 	int fd;
 	char role;
 	bool to_syslog;
 	bool prepared;         /* the time zone was read */
 	long zone;             /* seconds east of UTC at the time of the last line */
-	char path[PATH_MAX];   /* absolute; "" for standard output */
-	char syslog_ident[64]; /* openlog keeps a pointer to it */
 } state = {.fd = STDERR_FILENO, .role = 'C'};
 
 static char *put_digits(char *w, long v, int width)

@@ -69,10 +69,11 @@ static bool due(enum process_kind k)
 
 static void start(enum process_kind k, int64_t now)
 {
-	struct launch wish = {.kind = k, .store_open = true};
+	uint32_t patients[MEDIC_PATIENTS]; /* the table is not inherited, the stack is */
+	struct launch wish = {.kind = k, .store_open = true, .patients = patients};
 	if (k == PROC_MEDIC) {
 		wish.npatients = h->waiting < MEDIC_PATIENTS ? h->waiting : MEDIC_PATIENTS;
-		memcpy(wish.patients, h->patient, wish.npatients * sizeof h->patient[0]);
+		memcpy(patients, h->patient, wish.npatients * sizeof patients[0]);
 	}
 	h->kind[k].slot = launch(&wish);
 	h->kind[k].started_at = now;

@@ -31,6 +31,7 @@
 #include "proc/shutdown.h"
 #include "proc/signals.h"
 #include "proc/spares.h"
+#include "proc/stack.h"
 #include "proc/start.h"
 #include "proc/text.h"
 #include "proc/title.h"
@@ -122,8 +123,6 @@ static void start(void)
 	spares_init(epoll);
 	instance_write_pid();
 	set_scheduling();
-	worker_prepare();
-	title_set("supervisor");
 	log_notice("Running mode=standalone, port=%d, PID: %d", (int)config->port, (int)getpid());
 	log_warning("Server initialized");
 }
@@ -192,14 +191,8 @@ static void take_event(int fd)
 		spares_refuse(fd);
 }
 
-void supervisor_main(const struct launch *l)
+_Noreturn static void run(void)
 {
-	(void)l;
-	instance_daemonize();
-	open_log();
-	log_start();
-	text_gather();
-	start();
 	log_ready();
 	for (;;) {
 		int64_t now = clock_mono_ms();
@@ -213,4 +206,20 @@ void supervisor_main(const struct launch *l)
 		for (int i = 0; i < n; i++)
 			take_event(ev[i].data.fd);
 	}
+}
+
+void supervisor_main(const struct launch *l)
+{
+	(void)l;
+	instance_daemonize();
+	open_log();
+	log_start();
+	text_gather();
+	start();
+	bool moved = title_move();
+	title_set(process_title(PROC_SUPERVISOR));
+	worker_ready();
+	if (moved)
+		stack_run(run);
+	run();
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -29,7 +30,9 @@
 #include "shm/channel.h"
 #include "store/access.h"
 
-#define FIRST 2048u        /* a buffer's size at first */
+#define FIRST_IN 1400u /* buffers' sizes at first: together the rest of a page */
+#define FIRST_OUT 1024u
+#define FIRST_SPARE 880u
 #define ROOM 16384u        /* received at once, when that was too small */
 #define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
@@ -40,13 +43,24 @@ static struct buf ahead; /* what came while replies could not be sent */
 static bool ended;       /* the client will send no more */
 static bool filled;      /* the last call used all the room it was given */
 
-/* Allocated by the supervisor, so that a worker touches few pages of the heap. */
 static struct buf first_in, first_out;
+static void *first_spare;
 
+/*
+ * The first allocations of the program, so that they lie beside what every process writes to anyway; the last of them is given back, for
+ * the small ones a worker makes later. Each further page of the heap that a worker touches is copied for it.
+ */
 void worker_prepare(void)
 {
-	buf_reserve(&first_in, FIRST);
-	buf_reserve(&first_out, FIRST);
+	buf_reserve(&first_in, FIRST_IN);
+	buf_reserve(&first_out, FIRST_OUT);
+	first_spare = malloc(FIRST_SPARE);
+}
+
+void worker_ready(void)
+{
+	free(first_spare);
+	first_spare = NULL;
 }
 
 /* ---- being spare ---- */

@@ -31,13 +31,14 @@ uint32_t my_slot;
 struct control_slot *my_page;
 
 /*
- * In the file: the slots' pages, the head, the commons. In a child's addresses the read-only view of all of it comes just
- * before the two pages that it can write, so that what it uses, the head and those two, shares a page of page table.
+ * In the file: the slots' pages, the head, the commons. Children see the slots and the head through two read-only mappings, the
+ * head's being small enough to lie beside the program's data and what else they use: one page of page table for all of it.
  */
 static int region_fd = -1;
-static char *view;   /* what children see */
-static char *window; /* where a child maps its slot's page; the commons follow */
-static uint32_t count;
+static uint32_t count;                 /* of slots */
+static char *pages;                    /* the slots, as this process sees them */
+static char *pages_view;               /* as children see them */
+static struct control *head_view;
 
 #define HEAD_SIZE ((sizeof(struct control) + PAGE - 1) / PAGE * PAGE)
 
@@ -66,26 +67,23 @@ static int reopen_read_only(int fd)
 void control_create(uint32_t slots)
 {
 	size_t all = slots_size(slots) + HEAD_SIZE;
+	count = slots;
 	region_fd = memfd_create("bulkhead.control", MFD_CLOEXEC);
 	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + PAGE)))
 		fatal("Cannot create the control region: %s", strerror(errno));
 	region_fd = descriptor_move(region_fd, FD_PRIVATE);
-	char *own = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
-	madvise(own, all, MADV_DONTFORK);
-	control = (struct control *)(own + slots_size(slots));
+	pages = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
+	madvise(pages, all, MADV_DONTFORK);
+	control = (struct control *)(pages + slots_size(slots));
 
 	int ro = reopen_read_only(region_fd);
-	view = mmap(NULL, all + 2 * PAGE, PROT_READ, MAP_SHARED, ro, 0);
-	window = view + all;
-	/* The first page is kept free in the supervisor, and nothing at all in a child: cheaper to map there. */
-	if (view == MAP_FAILED ||
-	    mmap(window, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-	    madvise(window, PAGE, MADV_DONTFORK) ||
-	    mmap(window + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, region_fd, (off_t)all) == MAP_FAILED)
-		fatal("Cannot map the control region: %s", strerror(errno));
-	count = slots;
-	control_commons = (struct control_commons *)(window + PAGE);
+	pages_view = map(slots_size(slots), PROT_READ, ro, 0);
+	head_view = map(HEAD_SIZE, PROT_READ, ro, slots_size(slots));
 	close(ro);
+	control_commons = map(PAGE, PROT_READ | PROT_WRITE, region_fd, all);
+	/* Not inherited either, so that a child finds nothing where it maps its own: cheaper than replacing something. */
+	my_page = map(PAGE, PROT_READ | PROT_WRITE, region_fd, 0);
+	madvise(my_page, PAGE, MADV_DONTFORK);
 
 	control->slots = slots;
 	control->slots_used = 1;
@@ -96,28 +94,26 @@ void control_create(uint32_t slots)
 	for (size_t i = 0; i < sizeof id; i++)
 		sprintf(control->run_id + 2 * i, "%02x", id[i]);
 	my_slot = 0;
-	my_page = control_page(0);
 	my_page->kind = PROC_SUPERVISOR;
 	my_page->pid = getpid();
-	config_place(&control->config);
+	config_place(&control->config, &head_view->config);
 }
 
 struct control_slot *control_page(uint32_t slot)
 {
 	ASSERT(slot < count);
-	return (struct control_slot *)((char *)control - slots_size(count - slot));
+	return (struct control_slot *)(pages + slots_size(slot));
 }
 
 void control_enter(uint32_t slot)
 {
-	void *p = mmap(window, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, region_fd,
+	void *p = mmap(my_page, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, region_fd,
 		       (off_t)slots_size(slot));
 	if (p == MAP_FAILED)
 		fatal("Cannot map a page of the control region: %s", strerror(errno));
-	control = (struct control *)(view + slots_size(count));
-	config_view(&control->config);
+	pages = pages_view;
+	control = head_view;
 	my_slot = slot;
-	my_page = p;
 }
 
 uint64_t count_total(enum counter c)

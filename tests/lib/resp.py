@@ -18,7 +18,7 @@ def encode(words):
 
 
 class Connection:
-    def __init__(self, where, timeout=30):
+    def __init__(self, where, timeout=150):
         if isinstance(where, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
@@ -103,7 +103,7 @@ def exchange(jobs):
     waiting = {c.socket: (c, list(reversed(pieces))) for c, pieces, _ in jobs if pieces}
     by_socket = {c.socket: c for c, _, _ in jobs}
     while waiting:
-        readable, writable, _ = select.select(list(by_socket), list(waiting), [], 30)
+        readable, writable, _ = select.select(list(by_socket), list(waiting), [], 150)
         if not readable and not writable:
             raise TimeoutError("neither reads nor answers")
         for s in readable:

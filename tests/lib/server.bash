@@ -24,29 +24,30 @@ alive() {
     [[ ${stat:0:1} != [ZX] ]]
 }
 
-# eventually SECONDS COMMAND...: repeats a command until it succeeds.
+# eventually SECONDS COMMAND...: repeats a command until it succeeds. Of each round a second counts at most: a virtual
+# machine may stand still for minutes.
 eventually() {
-    local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    local left=$(($1 * 1000000)) before=${EPOCHREALTIME/[.,]/} now
     shift
     until "$@"; do
-        ((${EPOCHREALTIME/[.,]/} < end)) || { echo "not within time: $*" >&2; return 1; }
+        ((left > 0)) || { echo "not within time: $*" >&2; return 1; }
         sleep 0.02
+        now=${EPOCHREALTIME/[.,]/}
+        left=$((left - (now - before < 1000000 ? now - before : 1000000)))
+        before=$now
     done
 }
 
 # launch ARGUMENT...: one attempt; sets SERVER_PID and SERVER_LOG. True once the server is ready.
 launch() {
     SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
-    # bats waits for everyone who holds its descriptor 3.
-    "${SERVER_BINARY:-$BULKHEAD_SERVER}" "$@" >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
+    # bats waits for everyone who holds its descriptor 3. Should bats be killed, the server is told to stop.
+    setpriv --pdeathsig TERM "${SERVER_BINARY:-$BULKHEAD_SERVER}" "$@" >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
     SERVER_PID=$!
-    local end=$((${EPOCHREALTIME/[.,]/} + 20000000))
-    until grep -qi 'ready to accept connections' "$SERVER_LOG"; do
-        alive "$SERVER_PID" || return 1
-        ((${EPOCHREALTIME/[.,]/} < end)) || return 1
-        sleep 0.01
-    done
+    eventually 30 started_or_dead
+    grep -qi 'ready to accept connections' "$SERVER_LOG"
 }
+started_or_dead() { grep -qi 'ready to accept connections' "$SERVER_LOG" || ! alive "$SERVER_PID"; }
 
 # start_server [OPTION...]: a server on a free port. Sets PORT, SERVER_PID, SERVER_LOG, SERVER_DIR. Does not wait for
 # the port to be free beforehand: whoever loses the race for one tries another. SERVER_BINARY and OWN_DIR (its working

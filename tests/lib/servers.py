@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Starts servers for the Python programs of tests/ and scripts/: Bulkhead or redis-server, on a free port."""
+import ctypes
 import os
 import random
 import re
@@ -11,6 +12,11 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEBUG_BUILD = ROOT + "/build/debug/bulkhead-server"
 REDIS = "/usr/bin/redis-server"
+
+
+def die_with_parent():
+    """In the child: should this program be killed, the server is told to stop."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def target():
@@ -37,7 +43,8 @@ class Server:
             with open(self.dir.name + "/log", "w") as log:
                 self.process = subprocess.Popen(
                     [self.binary, "--port", str(self.port), "--dir", self.dir.name, "--unixsocket", self.path,
-                     *self.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                     *self.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                    preexec_fn=die_with_parent)
             for _ in range(3000):
                 if "ready to accept connections" in self.log().lower():
                     self.note()
