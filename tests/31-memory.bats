@@ -118,16 +118,15 @@ shrunk() {
         hold 50
         release
     done
-    eventually 5 one_client
+    clients_are 1
     before=$(used)
     for _ in 1 2 3 4 5 6; do
         hold 50
         release
     done
-    eventually 5 one_client
+    clients_are 1
     (($(used) <= before + 100000)) || fail "used_memory $(used), before $before"
 }
-one_client() { [[ $(q CLIENT LIST | grep -c '^id=') == 1 ]]; }
 
 @test "an error in the middle of a large command leaves nothing behind" {
     expect OK CONFIG SET maxmemory 30mb

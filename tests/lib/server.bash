@@ -128,6 +128,10 @@ wire() { "$ROOT/tests/lib/wire" "$PORT" "$@"; }
 # field NAME [SECTION]: the value of one INFO field.
 field() { q INFO "${2:-everything}" | tr -d '\r' | sed -n "s/^$1://p"; }
 
+# clients_are N [SECONDS]: the asking client included. A client counts until its process has noticed that it is gone.
+clients_are() { eventually "${2:-5}" counts_clients "$1"; }
+counts_clients() { [[ $(q CLIENT LIST "${@:2}" | grep -c '^id=') == "$1" ]]; }
+
 # hold N: opens N idle connections from one helper process; sets HOLDER (its pid). release: closes them.
 hold() {
     local ready
