@@ -48,7 +48,7 @@ static void forget_first_stack(void)
 
 static void run_on(char *stack, void (*main)(void))
 {
-	static ucontext_t here, there;
+	ucontext_t here, there; /* on the first stack, which the supervisor keeps */
 	if (getcontext(&there))
 		return;
 	there.uc_stack.ss_sp = stack;

@@ -30,9 +30,9 @@
 #include "shm/channel.h"
 #include "store/access.h"
 
-#define FIRST_IN 1400u /* buffers' sizes at first: together the rest of a page */
-#define FIRST_OUT 1024u
-#define FIRST_SPARE 880u
+#define FIRST_IN 1200u /* buffers' sizes at first: together the rest of a page that every process writes to */
+#define FIRST_OUT 504u
+#define FIRST_SPARE 256u
 #define ROOM 16384u        /* received at once, when that was too small */
 #define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
@@ -48,7 +48,7 @@ static void *first_spare;
 
 /*
  * The first allocations of the program, so that they lie beside what every process writes to anyway; the last of them is given back, for
- * the small ones a worker makes later. Each further page of the heap that a worker touches is copied for it.
+ * the parser's first list of words. Each further page of the heap that a worker touches is copied for it.
  */
 void worker_prepare(void)
 {

@@ -20,6 +20,10 @@
 #include "shm/region.h"
 #include "shm/wake.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; where the kernel has no such thing, nothing happens */
+#endif
+
 #define KEEP_EMPTY_EXTENTS 4u
 #define FULL_MS 50u
 #define SPARE_LOW 8u /* slabs beyond the reserve: time for the expirer to grow the store, before a writer must */
@@ -229,19 +233,24 @@ static void keep_spare(void)
 	}
 }
 
+/* Bytes at the start of the fixed part that have memory: all but the pages of slots that nobody has taken yet. */
+static uint64_t backed_fixed(void)
+{
+	return SUPER->off_slots + (atomic_load(&SUPER->slot_high) + 1ull) * PAGE_BYTES;
+}
+
 /*
- * Huge pages, a few per call. Extent by extent in the order of growth, so one number tells what is done; a hole that is backed
+ * Huge pages, a few per call, extent by extent in the order of growth, so one number tells what is done; a hole that is backed
  * again stays in small pages. The first 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times.
+ * Of the other slots only what is full anyway.
  */
 static void collapse_some(void)
 {
-#ifdef MADV_COLLAPSE
-	static uint64_t done;
-	if (done == 0)
-		madvise(STORE_BASE, EXTENT_BYTES, MADV_COLLAPSE), done = 1;
-	for (int i = 0; i < 8 && done <= __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE); i++, done++)
-		madvise(STORE_BASE + SUPER->fixed + (done - 1) * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
-#endif
+	static uint64_t fixed_done, done;
+	for (int i = 0; i < 8 && (fixed_done == 0 || (fixed_done + 1) * EXTENT_BYTES <= backed_fixed()); i++)
+		madvise(STORE_BASE + fixed_done++ * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
+	for (int i = 0; i < 8 && done < __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE); i++, done++)
+		madvise(STORE_BASE + SUPER->fixed + done * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
 }
 
 /* ---- giving memory back ---- */
