@@ -206,6 +206,16 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     stop_server
 }
 
+@test "SIGCHLD ignored by who started the server" {
+    only_bulkhead
+    printf '#!/bin/bash\ntrap "" CHLD\nexec "%s" "$@"\n' "$BULKHEAD_SERVER" >"$BATS_TEST_TMPDIR/start"
+    chmod +x "$BATS_TEST_TMPDIR/start"
+    SERVER_BINARY=$BATS_TEST_TMPDIR/start own_server --maxclients 3
+    # Each client that leaves gives its permit back.
+    for _ in {1..10}; do same PONG "$(timeout 5 redis-cli -p "$PORT" PING)"; done
+    stop_server
+}
+
 @test "timeout closes idle clients, and only them" {
     own_server --timeout 1
     connect idle
