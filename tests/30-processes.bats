@@ -206,6 +206,22 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     stop_server
 }
 
+@test "descriptors that who started the server left open, or closed" {
+    only_bulkhead
+    printf '#!/bin/bash\nfor fd in {3..40}; do eval "exec $fd</dev/null"; done\nexec 0<&- 2>&- "%s" "$@"\n' "$BULKHEAD_SERVER" \
+        >"$BATS_TEST_TMPDIR/start"
+    chmod +x "$BATS_TEST_TMPDIR/start"
+    SERVER_BINARY=$BATS_TEST_TMPDIR/start own_server
+    connect one
+    same +OK "$(ask CONFIG SET timeout 100)"
+    for pid in $(children); do
+        [[ $(find "/proc/$pid/fd" -mindepth 1 -name '[012]' | wc -l) == 3 ]]
+        [[ $(find "/proc/$pid/fd" -mindepth 1 -lname /dev/null | wc -l) -le 2 ]]
+    done
+    exec {FD}>&-
+    stop_server
+}
+
 @test "SIGCHLD ignored by who started the server" {
     only_bulkhead
     printf '#!/bin/bash\ntrap "" CHLD\nexec "%s" "$@"\n' "$BULKHEAD_SERVER" >"$BATS_TEST_TMPDIR/start"

@@ -16,6 +16,15 @@
 #define FD_LISTEN 16
 #define FD_PRIVATE 40
 
+/*
+ * The program's first deed: standard input, output and error are open, if only on /dev/null. Otherwise what is opened next would
+ * get these numbers and receive what is meant for the log.
+ */
+void descriptors_begin(void);
+
+/* Closes all but these three: what whoever started the server left open would take the numbers of the groups above. */
+void descriptors_drop_inherited(void);
+
 /* Moves a descriptor to the first free number from `base` on; returns the new number. Fatal when that fails. */
 int descriptor_move(int fd, int base);
 

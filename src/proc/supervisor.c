@@ -211,6 +211,7 @@ _Noreturn static void run(void)
 void supervisor_main(const struct launch *l)
 {
 	(void)l;
+	descriptors_drop_inherited();
 	instance_daemonize();
 	open_log();
 	log_start();
