@@ -76,6 +76,18 @@ spares_are_there() {
     ((all > clients))
 }
 
+@test "fewer spare workers when spare-workers is lowered" {
+    only_bulkhead
+    own_server
+    expect OK CONFIG SET spare-workers 40
+    eventually 10 children_are_at_least 41
+    expect OK CONFIG SET spare-workers 4
+    eventually 20 children_are_at_most 25
+    stop_server
+}
+children_are_at_least() { (($(children | wc -l) >= $1)); }
+children_are_at_most() { (($(children | wc -l) <= $1)); }
+
 @test "a worker that is killed takes only its client along" {
     only_bulkhead
     connect victim
