@@ -338,6 +338,19 @@ END
     stop_server
 }
 
+@test "the next start waits a moment for a server that is dying" {
+    only_bulkhead
+    own_server --unixsocket "$BATS_TEST_TMPDIR/s"
+    { sleep 0.3; kill -KILL "$SERVER_PID"; } 3>&- &
+    killer=$!
+    launch --port "$PORT" --dir "$SERVER_DIR" --save '' --unixsocket "$BATS_TEST_TMPDIR/s" || fail "no start" "$(cat "$SERVER_LOG")"
+    OWN_PID=$SERVER_PID
+    wait "$killer"
+    same PONG "$(redis-cli -s "$BATS_TEST_TMPDIR/s" PING)"
+    expect PONG PING
+    stop_server
+}
+
 @test "a killed helper is started again" {
     only_bulkhead
     own_server
