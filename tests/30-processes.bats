@@ -203,6 +203,16 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     [ ! -e "$SERVER_DIR/pid" ]
 }
 
+@test "CONFIG SET dir does not make the server forget its pid file and its socket" {
+    only_bulkhead
+    mkdir "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+    OWN_DIR=$BATS_TEST_TMPDIR/a own_server --pidfile pid --unixsocket socket
+    same 'pid socket' "$(cd "$BATS_TEST_TMPDIR/a" && echo *)"
+    expect OK CONFIG SET dir "$BATS_TEST_TMPDIR/b"
+    stop_server
+    same '' "$(ls "$BATS_TEST_TMPDIR/a")"
+}
+
 @test "maxclients" {
     own_server --maxclients 5
     hold 5

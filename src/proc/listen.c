@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/descriptors.h"
+#include "proc/start.h"
 
 #define LISTENERS 18
 #define BIND_TRIES 20
@@ -212,7 +213,7 @@ void listen_close(void)
 		close(listeners[i].fd);
 		if (listeners[i].family == AF_UNIX) {
 			log_notice("Removing the unix socket file.");
-			if (unlink(config->unixsocket) && errno != ENOENT)
+			if (unlinkat(instance_folder(), config->unixsocket, 0) && errno != ENOENT)
 				log_warning("Error removing the unix socket file: %s", strerror(errno));
 		}
 	}

@@ -109,6 +109,7 @@ static void start(void)
 	control_create(slots);
 	table_create();
 	channel_create();
+	instance_folder();
 	if (!listen_open())
 		exit(1);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
