@@ -332,6 +332,35 @@ END
     exec {FD}>&-
 }
 
+@test "a client that is still reading when the server stops gets all of it" {
+    own_server
+    expect OK SET k "$(printf '%060000d' 7)"
+    connect slow
+    yes $'GET k\r' | head -n 300 >&"$FD"
+    sleep 0.3
+    kill -TERM "$SERVER_PID"
+    sleep 0.1
+    # $60000, the value, and three ends of line, 300 times.
+    same 18003000 "$(timeout 10 cat <&"$FD" | wc -c)"
+    eventually 10 dead "$SERVER_PID"
+    exec {FD}>&-
+}
+
+@test "clients that do not read do not hold up the stop" {
+    own_server
+    expect OK SET k "$(printf '%060000d' 7)"
+    fds=()
+    for i in {1..5}; do
+        connect "deaf$i"
+        yes $'GET k\r' | head -n 300 >&"$FD"
+        fds+=("$FD")
+    done
+    sleep 0.3
+    kill -TERM "$SERVER_PID"
+    eventually 4 dead "$SERVER_PID"
+    for fd in "${fds[@]}"; do exec {fd}>&-; done
+}
+
 @test "the server's own death ends its processes" {
     only_bulkhead
     own_server
