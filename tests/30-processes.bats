@@ -122,6 +122,30 @@ not_listed() { [[ -z $(client_pid "$1") ]]; }
 hammers() { q CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'; }
 all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
 
+@test "a medic that is stuck is killed, and another sees to its patients" {
+    only_bulkhead
+    own_server
+    connect other
+    medic=$("$ROOT/tests/lib/stop_medic" "$PORT" "$SERVER_PID" 3>&-)
+    # Nobody is waiting yet, so it may take its time. The next death may have to do with what it waits for.
+    alive "$medic"
+    kill -KILL "$(client_pid other)"
+    eventually 5 dead "$medic"
+    grep -q "The medic $medic was ended by signal 9" "$SERVER_LOG"
+    same OK "$(timeout 10 redis-cli -p "$PORT" MSET h:1 x h:2 x h:1999 x h:2000 x)"
+    # Nobody is sick any more: no medic is on its way, and none was needed again.
+    eventually 5 no_medic
+    same 1 "$(grep -c 'The medic .* was ended' "$SERVER_LOG")"
+    exec {FD}>&-
+    stop_server
+}
+no_medic() {
+    local p
+    for p in $(children); do
+        if grep -qa medic "/proc/$p/cmdline" 2>/dev/null; then return 1; fi
+    done
+}
+
 @test "a spare worker that is killed is replaced" {
     only_bulkhead
     own_server
