@@ -53,6 +53,15 @@ ask() {
     eventually 5 dead "$two"
 }
 
+@test "a worker with a client has its connection, the log, the store and the channel, nothing else" {
+    only_bulkhead
+    connect one
+    fds=$(find "/proc/$(client_pid one)/fd" -mindepth 1 -printf '%f %l\n' | grep -v '^[012] ')
+    same 3 "$(wc -l <<<"$fds")" "$fds"
+    same 2 "$(grep -c socket <<<"$fds")" "$fds"
+    exec {FD}>&-
+}
+
 @test "ps says who is who" {
     only_bulkhead
     connect shown
