@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bulkhead-server: arguments, configuration, supervisor. */
 #include "base/config.h"
+#include "base/descriptors.h"
 #include "proc/process.h"
 #include "proc/title.h"
 
 int main(int argc, char **argv)
 {
+	descriptors_begin();
 	title_reserve();
 	worker_prepare();
 	config_load(argc, argv);

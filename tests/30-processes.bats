@@ -53,6 +53,15 @@ ask() {
     eventually 5 dead "$two"
 }
 
+@test "a worker with a client has its connection, the log, the store and the channel, nothing else" {
+    only_bulkhead
+    connect one
+    fds=$(find "/proc/$(client_pid one)/fd" -mindepth 1 -printf '%f %l\n' | grep -v '^[012] ')
+    same 3 "$(wc -l <<<"$fds")" "$fds"
+    same 2 "$(grep -c socket <<<"$fds")" "$fds"
+    exec {FD}>&-
+}
+
 @test "ps says who is who" {
     only_bulkhead
     connect shown
@@ -75,6 +84,18 @@ spares_are_there() {
     clients=$(q CLIENT LIST | grep -c '^id=') all=$(children | wc -l)
     ((all > clients))
 }
+
+@test "fewer spare workers when spare-workers is lowered" {
+    only_bulkhead
+    own_server
+    expect OK CONFIG SET spare-workers 40
+    eventually 10 children_are_at_least 41
+    expect OK CONFIG SET spare-workers 4
+    eventually 20 children_are_at_most 25
+    stop_server
+}
+children_are_at_least() { (($(children | wc -l) >= $1)); }
+children_are_at_most() { (($(children | wc -l) <= $1)); }
 
 @test "a worker that is killed takes only its client along" {
     only_bulkhead
@@ -109,6 +130,30 @@ not_listed() { [[ -z $(client_pid "$1") ]]; }
 
 hammers() { q CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'; }
 all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
+
+@test "a medic that is stuck is killed, and another sees to its patients" {
+    only_bulkhead
+    own_server
+    connect other
+    medic=$("$ROOT/tests/lib/stop_medic" "$PORT" "$SERVER_PID" 3>&-)
+    # Nobody is waiting yet, so it may take its time. The next death may have to do with what it waits for.
+    alive "$medic"
+    kill -KILL "$(client_pid other)"
+    eventually 5 dead "$medic"
+    grep -q "The medic $medic was ended by signal 9" "$SERVER_LOG"
+    same OK "$(timeout 10 redis-cli -p "$PORT" MSET h:1 x h:2 x h:1999 x h:2000 x)"
+    # Nobody is sick any more: no medic is on its way, and none was needed again.
+    eventually 5 no_medic
+    same 1 "$(grep -c 'The medic .* was ended' "$SERVER_LOG")"
+    exec {FD}>&-
+    stop_server
+}
+no_medic() {
+    local p
+    for p in $(children); do
+        if grep -qa medic "/proc/$p/cmdline" 2>/dev/null; then return 1; fi
+    done
+}
 
 @test "a spare worker that is killed is replaced" {
     only_bulkhead
@@ -191,6 +236,16 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     [ ! -e "$SERVER_DIR/pid" ]
 }
 
+@test "CONFIG SET dir does not make the server forget its pid file and its socket" {
+    only_bulkhead
+    mkdir "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+    OWN_DIR=$BATS_TEST_TMPDIR/a own_server --pidfile pid --unixsocket socket
+    same 'pid socket' "$(cd "$BATS_TEST_TMPDIR/a" && echo *)"
+    expect OK CONFIG SET dir "$BATS_TEST_TMPDIR/b"
+    stop_server
+    same '' "$(ls "$BATS_TEST_TMPDIR/a")"
+}
+
 @test "maxclients" {
     own_server --maxclients 5
     hold 5
@@ -203,6 +258,32 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     release
     eventually 5 ping_answers
     (($(field rejected_connections) >= 2))
+    stop_server
+}
+
+@test "descriptors that who started the server left open, or closed" {
+    only_bulkhead
+    printf '#!/bin/bash\nfor fd in {3..40}; do eval "exec $fd</dev/null"; done\nexec 0<&- 2>&- "%s" "$@"\n' "$BULKHEAD_SERVER" \
+        >"$BATS_TEST_TMPDIR/start"
+    chmod +x "$BATS_TEST_TMPDIR/start"
+    SERVER_BINARY=$BATS_TEST_TMPDIR/start own_server
+    connect one
+    same +OK "$(ask CONFIG SET timeout 100)"
+    for pid in $(children); do
+        [[ $(find "/proc/$pid/fd" -mindepth 1 -name '[012]' | wc -l) == 3 ]]
+        [[ $(find "/proc/$pid/fd" -mindepth 1 -lname /dev/null | wc -l) -le 2 ]]
+    done
+    exec {FD}>&-
+    stop_server
+}
+
+@test "SIGCHLD ignored by who started the server" {
+    only_bulkhead
+    printf '#!/bin/bash\ntrap "" CHLD\nexec "%s" "$@"\n' "$BULKHEAD_SERVER" >"$BATS_TEST_TMPDIR/start"
+    chmod +x "$BATS_TEST_TMPDIR/start"
+    SERVER_BINARY=$BATS_TEST_TMPDIR/start own_server --maxclients 3
+    # Each client that leaves gives its permit back.
+    for _ in {1..10}; do same PONG "$(timeout 5 redis-cli -p "$PORT" PING)"; done
     stop_server
 }
 
@@ -284,6 +365,35 @@ END
     exec {FD}>&-
 }
 
+@test "a client that is still reading when the server stops gets all of it" {
+    own_server
+    expect OK SET k "$(printf '%060000d' 7)"
+    connect slow
+    yes $'GET k\r' | head -n 300 >&"$FD"
+    sleep 0.3
+    kill -TERM "$SERVER_PID"
+    sleep 0.1
+    # $60000, the value, and three ends of line, 300 times.
+    same 18003000 "$(timeout 10 cat <&"$FD" | wc -c)"
+    eventually 10 dead "$SERVER_PID"
+    exec {FD}>&-
+}
+
+@test "clients that do not read do not hold up the stop" {
+    own_server
+    expect OK SET k "$(printf '%060000d' 7)"
+    fds=()
+    for i in {1..5}; do
+        connect "deaf$i"
+        yes $'GET k\r' | head -n 300 >&"$FD"
+        fds+=("$FD")
+    done
+    sleep 0.3
+    kill -TERM "$SERVER_PID"
+    eventually 4 dead "$SERVER_PID"
+    for fd in "${fds[@]}"; do exec {fd}>&-; done
+}
+
 @test "the server's own death ends its processes" {
     only_bulkhead
     own_server
@@ -297,6 +407,19 @@ END
     OWN_PID=$SERVER_PID
     expect PONG PING
     expect OK SET k v
+    stop_server
+}
+
+@test "the next start waits a moment for a server that is dying" {
+    only_bulkhead
+    own_server --unixsocket "$BATS_TEST_TMPDIR/s"
+    { sleep 0.3; kill -KILL "$SERVER_PID"; } 3>&- &
+    killer=$!
+    launch --port "$PORT" --dir "$SERVER_DIR" --save '' --unixsocket "$BATS_TEST_TMPDIR/s" || fail "no start" "$(cat "$SERVER_LOG")"
+    OWN_PID=$SERVER_PID
+    wait "$killer"
+    same PONG "$(redis-cli -s "$BATS_TEST_TMPDIR/s" PING)"
+    expect PONG PING
     stop_server
 }
 

@@ -3,7 +3,7 @@
  * Where the supervisor keeps its descriptors, so that a child drops whole groups of them with one call.
  *
  *   0 ..  15   what every process needs: log, channel, store
- *  16 ..  39   listening sockets and their epoll: dropped by a worker that has a client, and by helpers at once
+ *  16 ..  39   listening sockets, their epoll, the eventfd for notices: dropped by a worker that has a client, and by helpers at once
  *  40 ..  63   the supervisor's own: dropped by every child at once
  *
  * All below 64, the size of the table that is part of a process: a larger one costs memory and time in each fork.
@@ -15,6 +15,15 @@
 
 #define FD_LISTEN 16
 #define FD_PRIVATE 40
+
+/*
+ * The program's first deed: standard input, output and error are open, if only on /dev/null. Otherwise what is opened next would
+ * get these numbers and receive what is meant for the log.
+ */
+void descriptors_begin(void);
+
+/* Closes all but these three: what whoever started the server left open would take the numbers of the groups above. */
+void descriptors_drop_inherited(void);
 
 /* Moves a descriptor to the first free number from `base` on; returns the new number. Fatal when that fails. */
 int descriptor_move(int fd, int base);

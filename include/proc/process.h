@@ -13,7 +13,6 @@
 
 #include "shm/control.h"
 
-#define MEDIC_PATIENTS 1024u /* at once; all of the dead, so that none holds a lock the medic waits for */
 #define SLOTS_RESERVED 96u /* slots beyond those of clients: the supervisor, helpers, slots that wait for a medic */
 
 /* What a new process is told. */
@@ -22,7 +21,7 @@ struct launch {
 	uint32_t slot;
 	bool store_open;                   /* worker: it may attach to the store before it has a client */
 	uint32_t npatients;                /* medic: slots to recover */
-	const uint32_t *patients;
+	const uint32_t *patients;          /* memory that this process alone inherits */
 };
 
 /* Each kind's main function, as named in its row; returning is an orderly end. */

@@ -10,6 +10,8 @@ uint32_t limits_check(int64_t *maxclients);
 
 /* instance.c: into the background, if daemonize says so. */
 void instance_daemonize(void);
+/* The folder in which relative names were meant before CONFIG SET dir could change it; its descriptor. First called at the start. */
+int instance_folder(void);
 /* The pid file, if there is to be one. */
 void instance_write_pid(void);
 void instance_remove_pid(void);

@@ -33,7 +33,7 @@ enum request {
  */
 long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out);
 
-/* Tells the supervisor without waiting that this process's page has news (a client came). */
+/* Tells the supervisor without waiting that this process's page has news (a client came). Before descriptors_drop_listening. */
 void channel_notify(void);
 
 /* ---- for the supervisor ---- */
@@ -54,7 +54,7 @@ struct channel_request {
 	char *text;     /* n bytes and a NUL, valid until the next call; in memory that children do not see */
 };
 
-/* Takes the next request; false: none is there. What is malformed is dropped. */
+/* Takes the next request; false: none is there, or enough for now. What is malformed is dropped. */
 bool channel_take(struct channel_request *out);
 
 /* Answers with text and a descriptor (or -1), and closes reply_fd. Never waits. */

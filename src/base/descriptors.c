@@ -29,6 +29,18 @@ static void drop(unsigned first, unsigned last)
 		close((int)fd);
 }
 
+void descriptors_begin(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			_exit(1);
+}
+
+void descriptors_drop_inherited(void)
+{
+	drop(STDERR_FILENO + 1, ~0u);
+}
+
 void descriptors_drop(bool listening)
 {
 	drop(listening ? FD_PRIVATE : FD_LISTEN, ~0u);

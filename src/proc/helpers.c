@@ -23,6 +23,8 @@ enum restart { RESTART_NEVER, RESTART_ALWAYS, RESTART_UNCLEAN };
 #define DEATHS_NOTED 5
 #define DEATHS_WITHIN_MS 10000
 #define LASTED_MS 1000
+#define RETRY_MS 100       /* after a refused fork */
+#define STUCK_DOUBLED 6u
 #define MEDIC_STUCK_MS 100 /* a medic this old, beside new patients, may be waiting for a lock one of them held */
 
 static const enum restart policy[] = {
@@ -39,17 +41,24 @@ static struct helpers {
 		uint32_t slot;       /* of the one that runs, or 0 */
 		int64_t started_at, start_at;
 		uint32_t failures;   /* in a row */
+		bool refused;        /* the last fork; said once in the log */
 		int64_t deaths[DEATHS_NOTED];
 		uint32_t ndeaths;
 	} kind[PROC_KINDS];
+	int64_t medic_until;       /* when the one that runs counts as stuck, if there are new patients */
 	uint32_t waiting, treated; /* patients, and how many of them (the first ones) the medic that runs has */
 	uint32_t patient[];
 } *h;
 
+static size_t state_size(void)
+{
+	return sizeof *h + control->slots * sizeof h->patient[0];
+}
+
 static struct helpers *state(void)
 {
 	if (!h) {
-		size_t n = sizeof *h + control->slots * sizeof h->patient[0];
+		size_t n = state_size();
 		h = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (h == MAP_FAILED)
 			fatal("Out of memory");
@@ -67,22 +76,38 @@ static bool due(enum process_kind k)
 	return policy[k] == RESTART_ALWAYS && !h->stopped;
 }
 
+/* A medic is told of all the dead, so that none of them holds a lock it waits for: it alone inherits the list. */
+static uint32_t launch_medic(void)
+{
+	struct launch wish = {.kind = PROC_MEDIC, .store_open = true, .npatients = h->waiting, .patients = h->patient};
+	madvise(h, state_size(), MADV_DOFORK);
+	uint32_t slot = launch(&wish);
+	int why = errno;
+	madvise(h, state_size(), MADV_DONTFORK);
+	errno = why;
+	return slot;
+}
+
 static void start(enum process_kind k, int64_t now)
 {
-	uint32_t patients[MEDIC_PATIENTS]; /* the table is not inherited, the stack is */
-	struct launch wish = {.kind = k, .store_open = true, .patients = patients};
-	if (k == PROC_MEDIC) {
-		wish.npatients = h->waiting < MEDIC_PATIENTS ? h->waiting : MEDIC_PATIENTS;
-		memcpy(patients, h->patient, wish.npatients * sizeof patients[0]);
-	}
-	h->kind[k].slot = launch(&wish);
-	h->kind[k].started_at = now;
-	if (h->kind[k].slot) {
-		h->treated = k == PROC_MEDIC ? wish.npatients : h->treated;
+	struct launch wish = {.kind = k, .store_open = true};
+	uint32_t slot = k == PROC_MEDIC ? launch_medic() : launch(&wish);
+	if (!slot) {
+		if (!h->kind[k].refused)
+			log_warning("Cannot start the %s: %s. Trying again.", process_name(k), strerror(errno));
+		h->kind[k].refused = true;
+		h->kind[k].start_at = now + RETRY_MS;
 		return;
 	}
-	log_warning("Cannot start the %s: %s", process_name(k), strerror(errno));
-	h->kind[k].start_at = now + 100;
+	h->kind[k].slot = slot;
+	h->kind[k].started_at = now;
+	h->kind[k].refused = false;
+	if (k != PROC_MEDIC)
+		return;
+	h->treated = h->waiting;
+	/* Longer each time, so that one that has much to do gets it done although clients go on dying. */
+	uint32_t f = h->kind[k].failures < STUCK_DOUBLED ? h->kind[k].failures : STUCK_DOUBLED;
+	h->medic_until = now + (MEDIC_STUCK_MS << f);
 }
 
 /*
@@ -92,14 +117,21 @@ static void start(enum process_kind k, int64_t now)
 static int64_t medic_stuck_at(void)
 {
 	bool more = h->kind[PROC_MEDIC].slot && h->waiting > h->treated;
-	return more ? h->kind[PROC_MEDIC].started_at + MEDIC_STUCK_MS : INT64_MAX;
+	return more ? h->medic_until : INT64_MAX;
+}
+
+static void end_stuck_medic(int64_t now)
+{
+	kill(table_at(h->kind[PROC_MEDIC].slot)->pid, SIGKILL);
+	/* It ends when the kernel lets it; until then there is nothing to do. */
+	h->medic_until = now + 1000;
 }
 
 void helpers_tick(int64_t now)
 {
 	state();
 	if (now >= medic_stuck_at())
-		kill(table_at(h->kind[PROC_MEDIC].slot)->pid, SIGKILL);
+		end_stuck_medic(now);
 	for (int k = 0; k < PROC_KINDS; k++)
 		if (due(k) && now >= h->kind[k].start_at)
 			start(k, now);

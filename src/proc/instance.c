@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "proc/start.h"
@@ -44,6 +45,14 @@ void instance_daemonize(void)
 	}
 }
 
+int instance_folder(void)
+{
+	static int fd = -1;
+	if (fd < 0 && (fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) >= 0)
+		fd = descriptor_move(fd, FD_PRIVATE);
+	return fd;
+}
+
 static const char *pid_file(void)
 {
 	return *config->pidfile ? config->pidfile : config->daemonize ? DEFAULT_PID_FILE : NULL;
@@ -66,7 +75,7 @@ void instance_remove_pid(void)
 	if (!pid_written)
 		return;
 	log_notice("Removing the pid file.");
-	unlink(pid_file());
+	unlinkat(instance_folder(), pid_file(), 0);
 }
 
 /* "/bulkhead.<port>.main"; without a port, a number made of the unix socket's path. */

@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/config.h"
@@ -25,8 +26,11 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/descriptors.h"
+#include "proc/start.h"
 
 #define LISTENERS 18
+#define BIND_TRIES 20
+#define BIND_WAIT_NS 50000000
 
 static struct {
 	int fd;
@@ -62,11 +66,34 @@ static void add(int fd, int family)
 		fatal("Cannot watch a listening socket: %s", strerror(errno));
 }
 
-/* Which call failed, for the log; errno says why. NULL: it listens. */
+/* A socket file whose server is gone is removed. What is no socket, or still answers, is not ours to remove. */
+static void remove_stale(const struct sockaddr *name)
+{
+	const struct sockaddr_un *a = (const struct sockaddr_un *)name;
+	struct stat st;
+	if (lstat(a->sun_path, &st) || !S_ISSOCK(st.st_mode))
+		return;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, name, sizeof *a) && errno == ECONNREFUSED)
+		unlink(a->sun_path);
+	io_close(&fd);
+}
+
+/*
+ * Which call failed, for the log; errno says why. NULL: it listens. Processes of a server that was killed listen a moment longer
+ * than it; it is not to be the reason why the next one does not start.
+ */
 static const char *try_listen(int fd, const struct sockaddr *a, socklen_t n)
 {
-	if (bind(fd, a, n))
-		return "bind";
+	for (int tries = 0;; tries++) {
+		if (a->sa_family == AF_UNIX)
+			remove_stale(a);
+		if (bind(fd, a, n) == 0)
+			break;
+		if (errno != EADDRINUSE || tries == BIND_TRIES)
+			return "bind";
+		nanosleep(&(struct timespec){0, BIND_WAIT_NS}, NULL);
+	}
 	if (listen(fd, (int)config->tcp_backlog))
 		return "listen";
 	return NULL;
@@ -142,23 +169,10 @@ static bool open_all_tcp(void)
 	return true;
 }
 
-/* A socket file whose server is gone is removed. What is no socket, or still answers, is not ours to remove. */
-static void remove_stale(const struct sockaddr_un *a)
-{
-	struct stat st;
-	if (lstat(a->sun_path, &st) || !S_ISSOCK(st.st_mode))
-		return;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) && errno == ECONNREFUSED)
-		unlink(a->sun_path);
-	io_close(&fd);
-}
-
 static bool open_unix(void)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	memcpy(a.sun_path, config->unixsocket, sizeof a.sun_path - 1); /* the parameter is no longer */
-	remove_stale(&a);
 	const char *failed = "socket";
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
@@ -199,7 +213,7 @@ void listen_close(void)
 		close(listeners[i].fd);
 		if (listeners[i].family == AF_UNIX) {
 			log_notice("Removing the unix socket file.");
-			if (unlink(config->unixsocket) && errno != ENOENT)
+			if (unlinkat(instance_folder(), config->unixsocket, 0) && errno != ENOENT)
 				log_warning("Error removing the unix socket file: %s", strerror(errno));
 		}
 	}

@@ -185,6 +185,8 @@ int signals_init(void)
 {
 	sigset_t read;
 	handle(SIGPIPE, SIG_IGN);
+	/* Whoever started us may have ignored it, and then the kernel would throw away what waitid is to report. */
+	handle(SIGCHLD, SIG_DFL);
 	handle(SIGTERM, on_term);
 	handle(SIGURG, on_wake);
 	handle_crashes();

@@ -183,6 +183,11 @@ static void adapt(int64_t now)
 		s->target = s->target * 2 > most ? most : s->target * 2;
 		s->shrink_at = now + SHRINK_MS;
 	}
+	if (s->target > least && s->shrink_at == INT64_MAX) {
+		/* The parameter was lowered. */
+		s->fewest = s->n;
+		s->shrink_at = now + SHRINK_MS;
+	}
 	if (s->target > least && now >= s->shrink_at) {
 		/* What was never needed in this time goes, half of it at once. */
 		uint32_t unused = s->fewest < s->target - least ? s->fewest : s->target - least;

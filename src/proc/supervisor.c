@@ -109,6 +109,7 @@ static void start(void)
 	control_create(slots);
 	table_create();
 	channel_create();
+	instance_folder();
 	if (!listen_open())
 		exit(1);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -211,6 +212,7 @@ _Noreturn static void run(void)
 void supervisor_main(const struct launch *l)
 {
 	(void)l;
+	descriptors_drop_inherited();
 	instance_daemonize();
 	open_log();
 	log_start();

@@ -12,11 +12,13 @@
 #include "proc/process.h"
 
 #define CHAINS 4096u /* a power of two */
+#define KEPT 16u     /* slots that workers leave to helpers, however many dead wait for a medic */
 
 static struct table {
 	uint32_t slots;
 	uint32_t free;  /* first free slot that was in use before */
 	uint32_t fresh; /* first slot never used */
+	uint32_t taken; /* neither free nor fresh */
 	uint32_t running[PROC_KINDS];
 	uint32_t chain[CHAINS];
 	struct process process[];
@@ -31,6 +33,7 @@ void table_create(void)
 	madvise(table, n, MADV_DONTFORK);
 	table->slots = control->slots;
 	table->fresh = 1;
+	table->taken = 1;
 }
 
 struct process *table_at(uint32_t slot)
@@ -55,6 +58,8 @@ uint32_t table_find(int32_t pid)
 uint32_t table_take(enum process_kind kind)
 {
 	uint32_t slot = table->free;
+	if (kind == PROC_WORKER && table->taken + KEPT >= table->slots)
+		return 0;
 	if (slot) {
 		table->free = table->process[slot].next;
 	} else if (table->fresh < table->slots) {
@@ -63,6 +68,7 @@ uint32_t table_take(enum process_kind kind)
 	} else {
 		return 0;
 	}
+	table->taken++;
 	table->process[slot] = (struct process){.kind = (uint8_t)kind};
 	atomic_store_explicit(&control_page(slot)->kind, kind, memory_order_relaxed);
 	return slot;
@@ -120,6 +126,7 @@ void table_release(uint32_t slot)
 	struct process *p = table_at(slot);
 	*p = (struct process){.next = table->free};
 	table->free = slot;
+	table->taken--;
 }
 
 uint32_t table_count(enum process_kind kind)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -37,10 +38,13 @@
 #define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
 #define REST_MS 1000
+#define STALL_MS 500       /* when the server stops: so long may the client read nothing before what is left for it is dropped */
+#define PART_MS 200        /* and so long are replies on their way waited for */
 
 static struct session session;
 static struct buf ahead; /* what came while replies could not be sent */
 static bool ended;       /* the client will send no more */
+static bool given_up;    /* the server stops, and the client does not read what is left for it */
 static bool filled;      /* the last call used all the room it was given */
 
 static struct buf first_in, first_out;
@@ -202,23 +206,26 @@ static bool take_ahead(struct session *s)
 
 static bool wait_until_writable(struct session *s)
 {
-	for (;;) {
-		struct pollfd p = {.fd = s->fd, .events = (short)(ended ? POLLOUT : POLLOUT | POLLIN)};
+	while (!given_up) {
+		bool last = stop_requested(), deaf = ended || last;
+		struct pollfd p = {.fd = s->fd, .events = (short)(deaf ? POLLOUT : POLLOUT | POLLIN)};
 		/* Not for ever: the signal to stop may have come just before. */
-		int n = stop_requested() ? -1 : poll(&p, 1, 1000);
-		if (n < 0 && (errno != EINTR || stop_requested()))
+		int n = poll(&p, 1, last ? STALL_MS : 1000);
+		given_up = given_up || (n == 0 && last);
+		if (given_up || (n < 0 && errno != EINTR))
 			return false;
 		if (n <= 0)
 			continue;
 		if (p.revents & POLLERR)
 			return false;
-		if (!ended && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
+		if (!deaf && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
 			return false;
 		if (p.revents & POLLOUT)
 			return true;
-		if (ended && (p.revents & POLLHUP))
+		if (deaf && (p.revents & POLLHUP))
 			return false;
 	}
+	return false;
 }
 
 static bool flush(struct session *s)
@@ -284,6 +291,22 @@ static void rest(struct session *s)
 		resp_parser_trim(&s->parser);
 }
 
+/* The server stops: what had come until now is executed. Not what comes later, or a client that goes on sending would keep us. */
+static bool receive_last(struct session *s)
+{
+	static int left = -1;
+	if (left < 0 && ioctl(s->fd, FIONREAD, &left))
+		return false;
+	make_room(s);
+	size_t room = s->in.cap - s->in.len;
+	ssize_t n = left ? recv(s->fd, s->in.data + s->in.len, (size_t)left < room ? (size_t)left : room, MSG_DONTWAIT) : 0;
+	if (n <= 0)
+		return false;
+	left -= (int)n;
+	s->in.len += (size_t)n;
+	return true;
+}
+
 static bool receive(struct session *s)
 {
 	if (ahead.len) {
@@ -291,8 +314,10 @@ static bool receive(struct session *s)
 		buf_clear(&ahead);
 		return true;
 	}
-	if (ended || stop_requested())
+	if (ended)
 		return false;
+	if (stop_requested())
+		return receive_last(s);
 	if (s->in.len > config->client_query_buffer_limit) {
 		log_warning("Closing client that reached max query buffer length: id=%llu",
 			    (unsigned long long)my_page->client.id);
@@ -318,6 +343,26 @@ static bool receive(struct session *s)
 		else if (n < 0 && errno != EINTR)
 			log_verbose("Reading from client: %s", strerror(errno));
 		return false;
+	}
+}
+
+/*
+ * The server stops while replies are on their way. To close before what the client still sends was read would have the kernel drop them
+ * (a reset): so their arrival is waited for, a moment.
+ */
+static void part(struct session *s)
+{
+	int queued = 0;
+	if (ioctl(s->fd, TIOCOUTQ, &queued) || queued == 0)
+		return;
+	shutdown(s->fd, SHUT_WR);
+	buf_clear(&s->in);
+	for (int i = 0; i < PART_MS && queued > 0; i++) {
+		while (recv(s->fd, s->in.data, s->in.cap, MSG_DONTWAIT) > 0)
+			;
+		poll(NULL, 0, 1);
+		if (ioctl(s->fd, TIOCOUTQ, &queued))
+			return;
 	}
 }
 
@@ -358,4 +403,6 @@ void worker_main(const struct launch *l)
 	session.in = first_in;
 	session.out.out = first_out;
 	serve(&session);
+	if (stop_requested() && !given_up)
+		part(&session);
 }

@@ -20,6 +20,8 @@
 #include "base/panic.h"
 #include "shm/control.h"
 
+#define DROPPED_MAX 32 /* malformed requests, before the caller looks at other things */
+
 struct head {
 	uint32_t what, slot;
 };
@@ -37,6 +39,9 @@ void channel_create(void)
 	ask_fd = pair[0];
 	take_fd = descriptor_move(pair[1], FD_PRIVATE);
 	notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* A worker with a client keeps no copy: one could fill it for good, and nobody would hear of clients any more. */
+	if (notice_fd >= 0)
+		notice_fd = descriptor_move(notice_fd, FD_LISTEN);
 	if (notice_fd < 0 || io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
 		fatal("Cannot set up the channel to the supervisor: %s", strerror(errno));
 	incoming = config_secret_memory(sizeof(struct head) + CHANNEL_TEXT_MAX + 1);
@@ -107,7 +112,8 @@ void channel_notify(void)
 
 bool channel_take(struct channel_request *out)
 {
-	for (;;) {
+	/* A sender of nonsense must not keep the supervisor from everything else. */
+	for (int i = 0; i < DROPPED_MAX; i++) {
 		int fd;
 		struct ucred from;
 		ssize_t got = recv_fd(take_fd, incoming, sizeof(struct head) + CHANNEL_TEXT_MAX, &fd, &from, MSG_DONTWAIT);
@@ -128,6 +134,7 @@ bool channel_take(struct channel_request *out)
 		out->text[out->n] = 0;
 		return true;
 	}
+	return false;
 }
 
 void channel_answer(struct channel_request *r, const char *text, size_t n, int fd)
