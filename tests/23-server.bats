@@ -113,6 +113,32 @@ setup() { empty_server; }
     ((pid != SERVER_PID))
 }
 
+@test "CLIENT LIST ID lists in the order asked for, again what is named again" {
+    exec {one}<>"/dev/tcp/127.0.0.1/$PORT" {two}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'CLIENT ID\r\n' >&"$one" && read -r first <&"$one"
+    printf 'CLIENT ID\r\n' >&"$two" && read -r second <&"$two"
+    first=${first//[^0-9]/} second=${second//[^0-9]/}
+    listed=$(q CLIENT LIST ID "$second" "$first" 0 -1 9999999 "$second" | sed -n 's/^id=\([0-9]*\) .*/\1/p')
+    exec {one}>&- {two}>&-
+    same "$second $first $second" "$(echo $listed)"
+}
+
+@test "CLIENT LIST shows what a client has not read" {
+    only_bulkhead
+    head -c 20000000 /dev/zero | tr '\0' x | redis-cli -p "$PORT" -x SET big >/dev/null
+    unread() { [[ $(q CLIENT LIST ID "$id") =~ \ obl=([0-9]+)\ .*\ cmd=$1\  ]] && ((BASH_REMATCH[1] $2)); }
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'CLIENT ID\r\n' >&"$fd" && read -r id <&"$fd"
+    id=${id//[^0-9]/}
+    unread 'client\|id' '== 0'
+    printf 'GET big\r\n' >&"$fd"
+    eventually 5 unread get '> 1000000'
+    head -c 20000013 <&"$fd" >/dev/null
+    eventually 5 unread get '== 0'
+    exec {fd}>&-
+    empty_server
+}
+
 @test "CLIENT LIST and CLIENT INFO: choices and mistakes" {
     eventually 5 counts_clients 1 TYPE normal
     same '' "$(q CLIENT LIST TYPE pubsub)"

@@ -54,7 +54,7 @@ static uint64_t bytes_of(const struct arg *argv, size_t argc)
 	return n;
 }
 
-static void publish(struct session *s, const struct command *row, uint64_t argv_mem)
+static void publish(struct session *s, const struct command *row, uint64_t argv_mem, uint64_t unsent)
 {
 	struct client_info *me = &my_page->client;
 	client_info_begin();
@@ -69,7 +69,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 	me->argv_mem = argv_mem;
 	me->qbuf = s->in.len;
 	me->qbuf_free = s->in.cap - s->in.len;
-	me->obl = s->out.out.len;
+	me->obl = unsent;
 	me->omem = s->out.out.cap;
 	me->tot_mem = s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
 	client_info_end();
@@ -77,7 +77,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 
 void session_publish(struct session *s, const struct command *row)
 {
-	publish(s, row, bytes_of(s->parser.argv, s->parser.argc));
+	publish(s, row, bytes_of(s->parser.argv, s->parser.argc), s->out.out.len);
 }
 
 /* The stream has no sense any more: say why, once, and close. */
@@ -105,9 +105,13 @@ static void security_error(struct session *s)
 	s->close_after_flush = true;
 }
 
-static bool flush_if_full(struct session *s)
+/* The page first: this is where a client that does not read may hang for a long time. */
+static bool flush_if_full(struct session *s, const struct command *row)
 {
-	return s->out.out.len < FLUSH_AT || s->flush(s);
+	if (s->out.out.len < FLUSH_AT)
+		return true;
+	publish(s, row, 0, s->out.out.len);
+	return s->flush(s);
 }
 
 bool session_run(struct session *s)
@@ -123,7 +127,7 @@ bool session_run(struct session *s)
 		if (r != PARSE_COMMAND)
 			break;
 		row = dispatch(s, (int)s->parser.argc, s->parser.argv);
-		if (s->close_after_flush || !flush_if_full(s))
+		if (s->close_after_flush || !flush_if_full(s, row))
 			return false;
 	}
 	if (r == PARSE_ERROR)
@@ -132,7 +136,7 @@ bool session_run(struct session *s)
 		security_error(s);
 	else
 		resp_parser_compact(&s->parser, &s->in);
-	publish(s, row, 0);
+	publish(s, row, 0, 0); /* nothing unsent, if the flush that follows does not say otherwise */
 	return !s->close_after_flush;
 }
 
