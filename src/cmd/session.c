@@ -93,11 +93,15 @@ static void protocol_error(struct session *s)
 	s->close_after_flush = true;
 }
 
-/* A browser that was made to speak to us, perhaps with commands in the body of its request. */
+/*
+ * A browser that was made to speak to us, perhaps with commands in the body of its request. What it has asked so far (GET
+ * / HTTP/1.1) goes unanswered too, as in Redis: web pages need not learn what they are talking to.
+ */
 static void security_error(struct session *s)
 {
 	char addr[CONTROL_ADDR_MAX];
 
+	buf_clear(&s->out.out);
 	client_addr_text(&my_page->client.peer, addr);
 	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser "
 		    "would send it. Connection from %s aborted.",
