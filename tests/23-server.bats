@@ -230,6 +230,22 @@ setup() { empty_server; }
     stop_server
 }
 
+@test "who came before a password was taken away may go on, until there is one again" {
+    start_server --requirepass one
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT" {big}<>"/dev/tcp/127.0.0.1/$PORT"
+    asked() { printf '%s\r\n' "$2" >&"$1" && read -r answer <&"$1" && echo "${answer%$'\r'}"; }
+    same '-NOAUTH Authentication required.' "$(asked "$fd" PING)"
+    same OK "$(REDISCLI_AUTH=one q CONFIG SET requirepass '')"
+    same '+PONG' "$(asked "$fd" PING)"
+    same ':0' "$(asked "$big" $'*12\r\n$3\r\nDEL'"$(printf '\r\n$1\r\n%s' a b c d e f g h i j k)")"
+    same OK "$(q CONFIG SET requirepass two)"
+    same '-NOAUTH Authentication required.' "$(asked "$fd" PING)"
+    same '+OK' "$(asked "$fd" 'AUTH two')"
+    same '+PONG' "$(asked "$fd" PING)"
+    exec {fd}>&- {big}>&-
+    stop_server
+}
+
 @test "AUTH without a password configured" {
     expect '(error) ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?' AUTH x
     expect OK AUTH default anything

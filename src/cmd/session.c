@@ -126,7 +126,7 @@ bool session_run(struct session *s)
 
 	s->now_uses = 0;
 	for (;;) {
-		limits.authenticated = s->authenticated;
+		limits.authenticated = s->authenticated || !config->password_set;
 		r = resp_parse(&s->parser, &s->in, &limits);
 		if (r != PARSE_COMMAND)
 			break;
@@ -146,11 +146,20 @@ bool session_run(struct session *s)
 
 /* ---- login ---- */
 
-/* A client that came while a password was needed is the default user once none is. */
+/*
+ * A client that came while a password was needed is the default user while none is, but has not logged in by that: when
+ * there is a password again, it needs it.
+ */
 bool session_authenticated(struct session *s)
 {
-	return s->authenticated ||
-	       (!config->password_set && session_auth(s, &(struct arg){"default", 7}, &(struct arg){"", 0}) == NULL);
+	if (s->authenticated)
+		return true;
+	if (config->password_set)
+		return false;
+	if (!s->store_mapped && session_auth(s, &(struct arg){"default", 7}, &(struct arg){"", 0}) != NULL)
+		return false;
+	s->authenticated = false;
+	return true;
 }
 
 static const char wrong_pass[] = "WRONGPASS invalid username-password pair or user is disabled.";
