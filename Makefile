@@ -39,8 +39,16 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_
 all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
 server: $(B)/bulkhead-server
 
-$(B)/bulkhead-server: $(B)/obj/main.o $(LIB_OBJ)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LINK) -o $@ $^
+# What was built with other options (STATIC=0, CC=clang) is built again: a file that changes when they do.
+FLAGS := $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LINK)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+.PHONY: FORCE
+FORCE:
+
+$(B)/bulkhead-server: $(B)/obj/main.o $(LIB_OBJ) $(B)/flags
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(filter %.o,$^)
 
 # The client resolves host names, which glibc does through shared objects: it is linked dynamically.
 $(B)/bulkhead-cli: $(CLI_OBJ)
@@ -50,7 +58,7 @@ $(B)/probe: scripts/probe.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
 
-$(B)/obj/%.o: src/%.c Makefile
+$(B)/obj/%.o: src/%.c Makefile $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -103,4 +111,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT:%=%.d)
+-include $(B)/obj/main.d $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT:%=%.d)

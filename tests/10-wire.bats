@@ -82,6 +82,8 @@ setup() { empty_server; }
 @test "POST and Host: close the connection without a reply and are logged" {
     same '' "$(wire 'POST / HTTP/1.1\r\n\r\n')"
     same '' "$(wire 'Host: localhost\r\nPING\r\n')"
+    # Nor are the replies sent that were due before it in the same packet.
+    same '' "$(wire 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')"
     eventually 2 grep -q 'Possible SECURITY ATTACK detected' "$SERVER_LOG"
     expect PONG PING
 }

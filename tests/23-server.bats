@@ -113,6 +113,32 @@ setup() { empty_server; }
     ((pid != SERVER_PID))
 }
 
+@test "CLIENT LIST ID lists in the order asked for, again what is named again" {
+    exec {one}<>"/dev/tcp/127.0.0.1/$PORT" {two}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'CLIENT ID\r\n' >&"$one" && read -r first <&"$one"
+    printf 'CLIENT ID\r\n' >&"$two" && read -r second <&"$two"
+    first=${first//[^0-9]/} second=${second//[^0-9]/}
+    listed=$(q CLIENT LIST ID "$second" "$first" 0 -1 9999999 "$second" | sed -n 's/^id=\([0-9]*\) .*/\1/p')
+    exec {one}>&- {two}>&-
+    same "$second $first $second" "$(echo $listed)"
+}
+
+@test "CLIENT LIST shows what a client has not read" {
+    only_bulkhead
+    head -c 20000000 /dev/zero | tr '\0' x | redis-cli -p "$PORT" -x SET big >/dev/null
+    unread() { [[ $(q CLIENT LIST ID "$id") =~ \ obl=([0-9]+)\ .*\ cmd=$1\  ]] && ((BASH_REMATCH[1] $2)); }
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'CLIENT ID\r\n' >&"$fd" && read -r id <&"$fd"
+    id=${id//[^0-9]/}
+    unread 'client\|id' '== 0'
+    printf 'GET big\r\n' >&"$fd"
+    eventually 5 unread get '> 1000000'
+    head -c 20000013 <&"$fd" >/dev/null
+    eventually 5 unread get '== 0'
+    exec {fd}>&-
+    empty_server
+}
+
 @test "CLIENT LIST and CLIENT INFO: choices and mistakes" {
     eventually 5 counts_clients 1 TYPE normal
     same '' "$(q CLIENT LIST TYPE pubsub)"
@@ -201,6 +227,22 @@ setup() { empty_server; }
     expect OK AUTH other
     same $'-ERR Protocol error: unauthenticated multibulk length' "$(wire '*11\r\n')"
     same $'-ERR Protocol error: unauthenticated bulk length' "$(wire '*2\r\n$4\r\nAUTH\r\n$16385\r\n')"
+    stop_server
+}
+
+@test "who came before a password was taken away may go on, until there is one again" {
+    start_server --requirepass one
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT" {big}<>"/dev/tcp/127.0.0.1/$PORT"
+    asked() { printf '%s\r\n' "$2" >&"$1" && read -r answer <&"$1" && echo "${answer%$'\r'}"; }
+    same '-NOAUTH Authentication required.' "$(asked "$fd" PING)"
+    same OK "$(REDISCLI_AUTH=one q CONFIG SET requirepass '')"
+    same '+PONG' "$(asked "$fd" PING)"
+    same ':0' "$(asked "$big" $'*12\r\n$3\r\nDEL'"$(printf '\r\n$1\r\n%s' a b c d e f g h i j k)")"
+    same OK "$(q CONFIG SET requirepass two)"
+    same '-NOAUTH Authentication required.' "$(asked "$fd" PING)"
+    same '+OK' "$(asked "$fd" 'AUTH two')"
+    same '+PONG' "$(asked "$fd" PING)"
+    exec {fd}>&- {big}>&-
     stop_server
 }
 

@@ -140,33 +140,33 @@ static struct entry *list_clients(size_t *n)
 	return v;
 }
 
-/* The ids wanted: argv[first] and on; none: all clients. */
-static bool wanted(const struct cmd *c, int first, uint64_t id)
+static void append_entry(struct buf *b, const struct entry *e, int64_t now)
 {
-	int64_t n;
-
-	if (first == 0)
-		return true;
-	for (int i = first; i < c->argc; i++)
-		if (parse_i64(c->argv[i].p, c->argv[i].n, &n) && n > 0 && (uint64_t)n == id)
-			return true;
-	return false;
-}
-
-static void reply_list(struct cmd *c, int first_id, bool none)
-{
-	struct buf text;
 	struct client_info info;
 	int32_t pid;
-	size_t n = 0;
-	struct entry *list = none ? NULL : list_clients(&n);
-	int64_t now = clock_wall_ms();
+
+	if (client_info_read(e->slot, &info, &pid) && info.id == e->id)
+		append_client(b, &info, pid, now);
+}
+
+/* All clients, or with first_id those whose ids are argv[first_id] and on: in that order, again when named again. */
+static void reply_list(struct cmd *c, int first_id)
+{
+	struct buf text;
+	size_t n;
+	struct entry *list = list_clients(&n), *found;
+	int64_t now = clock_wall_ms(), id;
 
 	buf_init(&text);
-	for (size_t i = 0; i < n; i++)
-		if (wanted(c, first_id, list[i].id) && client_info_read(list[i].slot, &info, &pid) &&
-		    info.id == list[i].id)
-			append_client(&text, &info, pid, now);
+	for (size_t i = 0; first_id == 0 && i < n; i++)
+		append_entry(&text, &list[i], now);
+	for (int i = first_id; first_id != 0 && i < c->argc; i++) {
+		if (!parse_i64(c->argv[i].p, c->argv[i].n, &id) || id <= 0)
+			continue;
+		found = bsearch(&(struct entry){.id = (uint64_t)id}, list, n, sizeof *list, by_id);
+		if (found != NULL)
+			append_entry(&text, found, now);
+	}
 	reply_verbatim(c->out, "txt", text.data, text.len);
 	buf_deinit(&text);
 	free(list);
@@ -178,10 +178,10 @@ static void list_by_type(struct cmd *c)
 	const struct arg *type = &c->argv[3];
 
 	if (arg_ieq(type, "normal"))
-		reply_list(c, 0, false);
+		reply_list(c, 0);
 	else if (arg_ieq(type, "master") || arg_ieq(type, "replica") || arg_ieq(type, "slave") ||
 		 arg_ieq(type, "pubsub"))
-		reply_list(c, 0, true);
+		reply_verbatim(c->out, "txt", NULL, 0);
 	else
 		reply_errorf(c->out, "ERR Unknown client type '%.*s'", (int)type->n, type->p);
 }
@@ -196,14 +196,14 @@ static void list_by_id(struct cmd *c)
 			return;
 		}
 	}
-	reply_list(c, 3, false);
+	reply_list(c, 3);
 }
 
 enum cmd_result cmd_client_list(struct cmd *c)
 {
 	session_publish(c->session, c->row);
 	if (c->argc == 2)
-		reply_list(c, 0, false);
+		reply_list(c, 0);
 	else if (c->argc == 4 && arg_ieq(&c->argv[2], "type"))
 		list_by_type(c);
 	else if (c->argc > 3 && arg_ieq(&c->argv[2], "id"))

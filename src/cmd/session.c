@@ -54,7 +54,7 @@ static uint64_t bytes_of(const struct arg *argv, size_t argc)
 	return n;
 }
 
-static void publish(struct session *s, const struct command *row, uint64_t argv_mem)
+static void publish(struct session *s, const struct command *row, uint64_t argv_mem, uint64_t unsent)
 {
 	struct client_info *me = &my_page->client;
 	client_info_begin();
@@ -69,7 +69,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 	me->argv_mem = argv_mem;
 	me->qbuf = s->in.len;
 	me->qbuf_free = s->in.cap - s->in.len;
-	me->obl = s->out.out.len;
+	me->obl = unsent;
 	me->omem = s->out.out.cap;
 	me->tot_mem = s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
 	client_info_end();
@@ -77,7 +77,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 
 void session_publish(struct session *s, const struct command *row)
 {
-	publish(s, row, bytes_of(s->parser.argv, s->parser.argc));
+	publish(s, row, bytes_of(s->parser.argv, s->parser.argc), s->out.out.len);
 }
 
 /* The stream has no sense any more: say why, once, and close. */
@@ -93,11 +93,15 @@ static void protocol_error(struct session *s)
 	s->close_after_flush = true;
 }
 
-/* A browser that was made to speak to us, perhaps with commands in the body of its request. */
+/*
+ * A browser that was made to speak to us, perhaps with commands in the body of its request. What it has asked so far (GET
+ * / HTTP/1.1) goes unanswered too, as in Redis: web pages need not learn what they are talking to.
+ */
 static void security_error(struct session *s)
 {
 	char addr[CONTROL_ADDR_MAX];
 
+	buf_clear(&s->out.out);
 	client_addr_text(&my_page->client.peer, addr);
 	log_warning("Possible SECURITY ATTACK detected: a POST or Host: line on the port for clients, as a web browser "
 		    "would send it. Connection from %s aborted.",
@@ -105,9 +109,13 @@ static void security_error(struct session *s)
 	s->close_after_flush = true;
 }
 
-static bool flush_if_full(struct session *s)
+/* The page first: this is where a client that does not read may hang for a long time. */
+static bool flush_if_full(struct session *s, const struct command *row)
 {
-	return s->out.out.len < FLUSH_AT || s->flush(s);
+	if (s->out.out.len < FLUSH_AT)
+		return true;
+	publish(s, row, 0, s->out.out.len);
+	return s->flush(s);
 }
 
 bool session_run(struct session *s)
@@ -118,12 +126,12 @@ bool session_run(struct session *s)
 
 	s->now_uses = 0;
 	for (;;) {
-		limits.authenticated = s->authenticated;
+		limits.authenticated = s->authenticated || !config->password_set;
 		r = resp_parse(&s->parser, &s->in, &limits);
 		if (r != PARSE_COMMAND)
 			break;
 		row = dispatch(s, (int)s->parser.argc, s->parser.argv);
-		if (s->close_after_flush || !flush_if_full(s))
+		if (s->close_after_flush || !flush_if_full(s, row))
 			return false;
 	}
 	if (r == PARSE_ERROR)
@@ -132,17 +140,26 @@ bool session_run(struct session *s)
 		security_error(s);
 	else
 		resp_parser_compact(&s->parser, &s->in);
-	publish(s, row, 0);
+	publish(s, row, 0, 0); /* nothing unsent, if the flush that follows does not say otherwise */
 	return !s->close_after_flush;
 }
 
 /* ---- login ---- */
 
-/* A client that came while a password was needed is the default user once none is. */
+/*
+ * A client that came while a password was needed is the default user while none is, but has not logged in by that: when
+ * there is a password again, it needs it.
+ */
 bool session_authenticated(struct session *s)
 {
-	return s->authenticated ||
-	       (!config->password_set && session_auth(s, &(struct arg){"default", 7}, &(struct arg){"", 0}) == NULL);
+	if (s->authenticated)
+		return true;
+	if (config->password_set)
+		return false;
+	if (!s->store_mapped && session_auth(s, &(struct arg){"default", 7}, &(struct arg){"", 0}) != NULL)
+		return false;
+	s->authenticated = false;
+	return true;
 }
 
 static const char wrong_pass[] = "WRONGPASS invalid username-password pair or user is disabled.";

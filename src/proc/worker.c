@@ -228,6 +228,24 @@ static bool wait_until_writable(struct session *s)
 	return false;
 }
 
+/* For CLIENT LIST: what this client has not taken yet, and what it has sent meanwhile. */
+static void show_unsent(const struct session *s, size_t n)
+{
+	client_info_begin();
+	my_page->client.obl = n;
+	my_page->client.qbuf = s->in.len + ahead.len;
+	client_info_end();
+}
+
+static bool wait_until_taken(struct session *s, size_t unsent)
+{
+	show_unsent(s, unsent);
+	if (!wait_until_writable(s))
+		return false;
+	show_unsent(s, 0);
+	return true;
+}
+
 static bool flush(struct session *s)
 {
 	struct buf *out = &s->out.out;
@@ -235,7 +253,7 @@ static bool flush(struct session *s)
 		ssize_t n = send(s->fd, out->data + at, out->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)
 			at += (size_t)n;
-		else if (errno == EAGAIN ? !wait_until_writable(s) : errno != EINTR)
+		else if (errno == EAGAIN ? !wait_until_taken(s, out->len - at) : errno != EINTR)
 			return false;
 	}
 	if (out->len) {
