@@ -4,12 +4,14 @@
 #include "base/descriptors.h"
 #include "proc/process.h"
 #include "proc/title.h"
+#include "proc/upgrade.h"
 
 int main(int argc, char **argv)
 {
 	descriptors_begin();
 	title_reserve();
 	worker_prepare();
+	upgrade_receive(argc, argv);
 	config_load(argc, argv);
 	title_init(argc, argv);
 	supervisor_main(NULL);

@@ -22,8 +22,11 @@
  */
 void descriptors_begin(void);
 
-/* Closes all but these three: what whoever started the server left open would take the numbers of the groups above. */
-void descriptors_drop_inherited(void);
+/*
+ * Closes all but these three and the `n` in `keep`: what whoever started the server left open would take the numbers of the groups
+ * above.
+ */
+void descriptors_drop_inherited(const int *keep, unsigned n);
 
 /* Moves a descriptor to the first free number from `base` on; returns the new number. Fatal when that fails. */
 int descriptor_move(int fd, int base);

@@ -20,6 +20,9 @@ void helpers_heal(uint32_t slot);
 /* No helper but a medic is started any more. */
 void helpers_stop(void);
 
+/* Helpers are started again: the server goes on after all. */
+void helpers_resume(void);
+
 /* When helpers_tick has something to do (monotonic ms), INT64_MAX if never. */
 int64_t helpers_deadline(void);
 

@@ -22,6 +22,7 @@ struct launch {
 	bool store_open;                   /* worker: it may attach to the store before it has a client */
 	uint32_t npatients;                /* medic: slots to recover */
 	const uint32_t *patients;          /* memory that this process alone inherits */
+	bool whole_store;                  /* medic: all slots of a store that no other process has */
 };
 
 /* Each kind's main function, as named in its row; returning is an orderly end. */

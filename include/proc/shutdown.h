@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The orderly end of the server. */
+/* The orderly end of the server, and of its present binary. */
 #ifndef BULKHEAD_PROC_SHUTDOWN_H
 #define BULKHEAD_PROC_SHUTDOWN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Begins it, once: no new clients, every worker is asked to finish its command. */
-void shutdown_begin(void);
+enum shutdown_how {
+	SHUTDOWN_UPGRADE, /* then another binary goes on, with the data and with the clients that come meanwhile */
+	SHUTDOWN_WARM,    /* the data stays in shared memory for the next start */
+	SHUTDOWN_ALL,     /* nothing stays */
+};
+
+/* Begins it: no client is served any more, every worker is asked to finish its command. Again: the more thorough way is meant. */
+void shutdown_begin(enum shutdown_how how);
 
 /* Goes on with it. True: no process is left, shutdown_finish may be called. */
 bool shutdown_tick(int64_t now_ms);
 
-/* Removes what the server leaves outside its processes, and ends the supervisor. */
-_Noreturn void shutdown_finish(int status);
+/*
+ * Removes what the server is not to leave outside its processes, and ends the supervisor or becomes the other binary. Returns only when
+ * that fails: the server goes on as it was.
+ */
+void shutdown_finish(void);
 
 /* The impatient way: kills what is left. */
 _Noreturn void shutdown_force(void);

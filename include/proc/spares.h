@@ -32,6 +32,9 @@ void spares_renew(void);
 /* No more forks: the server stops. */
 void spares_stop(void);
 
+/* Forks again: the server goes on after all. */
+void spares_resume(void);
+
 /* When spares_refill is to be called without any event (monotonic ms), INT64_MAX if never. */
 int64_t spares_deadline(void);
 

@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_PROC_START_H
 #define BULKHEAD_PROC_START_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* limits.c: looks what the machine allows, lowers *maxclients or warns, by name. Returns how many slots to make. */
@@ -15,8 +16,24 @@ int instance_folder(void);
 /* The pid file, if there is to be one. */
 void instance_write_pid(void);
 void instance_remove_pid(void);
-/* Makes the main store's shared memory; fatal if it cannot be had. Returns its descriptor, locked for this instance. */
-int instance_create_store(uint32_t slots);
+/*
+ * The main store's shared memory, new or (*adopted) with the data a server of this instance left; `handed_over` is its descriptor or
+ * -1. Fatal if it cannot be had. Returns its descriptor, locked for this instance.
+ */
+int instance_open_store(uint32_t slots, int handed_over, bool *adopted);
 void instance_remove_store(void);
+
+/*
+ * A descriptor that becomes readable when something about the object's name changes, and what is done then: a line in the log if the name
+ * is gone. -1: there is nothing to watch.
+ */
+int instance_watch_store(int store);
+void instance_store_changed(int watch, int store);
+
+/*
+ * adopt.c: has a medic recover every slot of the adopted store, and waits for it. Fatal if that does not succeed: the store stays as
+ * it is.
+ */
+void adopt_recover(void);
 
 #endif

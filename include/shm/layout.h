@@ -13,7 +13,6 @@
 #include "shm/item.h"
 
 #define STORE_MAGIC 0x31304b4c5542ull /* "BULK01" */
-#define STORE_FORMAT 1u
 
 /* Every process maps the store here, so that a reference becomes a pointer by adding a constant. */
 #define STORE_BASE ((char *)0x200000000000ull)
@@ -69,14 +68,20 @@ struct arena {
 };
 
 struct super {
-	uint64_t magic;
-	uint32_t format, slots;
+	uint64_t magic;            /* this and the next two are where they are in every format */
+	uint32_t format;
+	char build[36];            /* version of the server that made it */
+	uint32_t slots;
+	uint32_t reserved;
 	uint64_t reserve;          /* bytes of address space: the object never grows beyond */
 	uint64_t fixed;            /* offset of the first extent */
 	uint64_t hash_seed[2];
 	uint32_t heaps, databases;
 	int64_t created_ms;
 	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots;
+	uint64_t instance_hash;    /* of the whole text that `instance` has the beginning of */
+	char instance[184];        /* directory and port of the server it belongs to */
+	char boot_id[40];          /* of the machine's run it was made in */
 	_Alignas(64) _Atomic uint64_t epoch; /* from 1; moved by pins, CAS */
 	_Alignas(64) struct arena arena;
 	_Alignas(64) lock_word map_lock;     /* creating a root */

@@ -32,6 +32,9 @@ bool pin_none_below(uint64_t epoch);
 /* For checks: whether every pin that stands is shown by the mask. */
 bool pin_check(void);
 
+/* Recovery of a store that no process has: drops all. */
+void pin_drop_all(void);
+
 /* Medic: drops the pins of a dead slot. */
 void pin_recover(uint32_t id);
 

@@ -8,14 +8,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a server wants its store to be. */
+struct store_wish {
+	const char *name;      /* of the object: "/bulkhead.6379.main" */
+	const char *instance;  /* whose it is: directory and port */
+	uint32_t slots, databases;
+	bool adopt;            /* what a server of this instance left is taken over, else removed */
+	int fd;                /* a descriptor of it that was handed over, or -1 */
+};
+
 /*
- * Makes the shared memory object `name` ("/bulkhead.6379.main"), formats it for `slots` process slots and `databases` numbers, and
- * returns its descriptor (close-on-exec), which holds a flock on the object as long as any process has it. The leftover of a server
- * that died with all its processes is removed first. The object is mapped only while it is formatted. Falls back to an unnamed object
- * (memfd) with a warning when /dev/shm is missing or has less than 64 MiB free. -1 with a logged reason on failure: no memory, or an object of
- * that name in use or not ours.
+ * Returns a descriptor of the store (close-on-exec), which holds a flock on the object as long as any process has it. Waits for
+ * processes of a dead server that still have it, up to 5 s.
+ *
+ * An object of that name is adopted, with all its data, when wish.adopt is set and it was made by this instance since the machine
+ * started: *adopted is set, and recover_store must run before anybody else attaches. One that cannot be ours (another
+ * user's, another format, no store at all, in use) is left alone: -1 with a logged reason. Any other leftover is removed and a new store
+ * made; with a memfd, and a warning, when /dev/shm is missing or has less than 64 MiB free. -1 with a logged reason when there is no
+ * memory. Nothing stays mapped.
  */
-int store_create(const char *name, uint32_t slots, uint32_t databases);
+int store_open(const struct store_wish *wish, bool *adopted);
+
+/* False when the object behind `fd` has no name (any more) by which a later server could find it. */
+bool store_has_name(int fd);
 
 /* Removes the name. Processes that have the store mapped keep it. */
 void store_remove(const char *name);

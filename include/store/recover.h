@@ -13,4 +13,10 @@
  */
 void recover_slots(const uint32_t *slots, unsigned n);
 
+/*
+ * The same for every slot there ever was, in a store that no other process has: all of its server's processes are gone. Pins and the
+ * expirer's marks go too. May be repeated, also after dying half-way.
+ */
+void recover_store(void);
+
 #endif

@@ -213,7 +213,8 @@ static _Noreturn void usage(int status)
 		"Usage: bulkhead-server [/path/to/bulkhead.conf] [options] [-]\n"
 		"       bulkhead-server - (read the configuration from standard input)\n"
 		"       bulkhead-server -v or --version\n"
-		"       bulkhead-server -h or --help\n\n"
+		"       bulkhead-server -h or --help\n"
+		"       bulkhead-server --store-format (which data in shared memory it can go on with)\n\n"
 		"Examples:\n"
 		"       bulkhead-server (run the server with the defaults)\n"
 		"       echo 'maxmemory 128mb' | bulkhead-server -\n"
@@ -228,6 +229,10 @@ static void answer_and_exit(const char *option)
 	if (strcmp(option, "-v") == 0 || strcmp(option, "--version") == 0) {
 		printf("Bulkhead server v=%s redis=%s malloc=libc bits=%d\n", BULKHEAD_VERSION, REDIS_COMPAT_VERSION,
 		       (int)sizeof(long) * 8);
+		exit(0);
+	}
+	if (strcmp(option, "--store-format") == 0) {
+		printf("%s\n", BULKHEAD_STORE_BUILD);
 		exit(0);
 	}
 	if (strcmp(option, "-h") == 0 || strcmp(option, "--help") == 0)

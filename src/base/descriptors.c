@@ -36,9 +36,19 @@ void descriptors_begin(void)
 			_exit(1);
 }
 
-void descriptors_drop_inherited(void)
+void descriptors_drop_inherited(const int *keep, unsigned n)
 {
-	drop(STDERR_FILENO + 1, ~0u);
+	for (unsigned from = STDERR_FILENO + 1;;) {
+		unsigned next = ~0u;
+		for (unsigned i = 0; i < n; i++)
+			if (keep[i] >= (int)from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		if (next > from)
+			drop(from, next == ~0u ? next : next - 1);
+		if (next == ~0u)
+			return;
+		from = next + 1;
+	}
 }
 
 void descriptors_drop(bool listening)

@@ -182,6 +182,11 @@ void helpers_stop(void)
 	state()->stopped = true;
 }
 
+void helpers_resume(void)
+{
+	state()->stopped = false;
+}
+
 int64_t helpers_deadline(void)
 {
 	state();

@@ -3,16 +3,18 @@
  * What an instance of the server has outside its processes: its place in the background, its pid file, its store's name.
  *
  * The supervisor alone. Death of the supervisor leaves the pid file and the store's object, which the next start of the same
- * instance removes once no process holds the object's lock any more.
+ * instance takes over once no process holds the object's lock any more.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "proc/start.h"
@@ -94,10 +96,27 @@ static void name_store(void)
 	snprintf(out, sizeof control->store_name, "/bulkhead.u%016llx.main", (unsigned long long)h);
 }
 
-int instance_create_store(uint32_t slots)
+/* Whose data it is: the directory tells instances apart that use a port one after the other. */
+static const char *instance_text(void)
+{
+	static char text[CONFIG_TEXT * 2 + 32];
+	if (config->port)
+		snprintf(text, sizeof text, "port %d in %s", (int)config->port, config->dir);
+	else
+		snprintf(text, sizeof text, "socket %s in %s", config->unixsocket, config->dir);
+	return text;
+}
+
+int instance_open_store(uint32_t slots, int handed_over, bool *adopted)
 {
 	name_store();
-	int fd = store_create(control->store_name, slots, (uint32_t)config->databases);
+	struct store_wish wish = {.name = control->store_name,
+				  .instance = instance_text(),
+				  .slots = slots,
+				  .databases = (uint32_t)config->databases,
+				  .adopt = config->warm_restart,
+				  .fd = handed_over};
+	int fd = store_open(&wish, adopted);
 	if (fd < 0)
 		fatal("Cannot go on without shared memory for the data");
 	return fd;
@@ -106,4 +125,34 @@ int instance_create_store(uint32_t slots)
 void instance_remove_store(void)
 {
 	store_remove(control->store_name);
+}
+
+/* ---- somebody removes the name ---- */
+
+int instance_watch_store(int store)
+{
+	char path[32];
+	if (!store_has_name(store))
+		return -1;
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	fd = descriptor_move(fd, FD_PRIVATE);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", store);
+	if (inotify_add_watch(fd, path, IN_ATTRIB) < 0)
+		io_close(&fd);
+	return fd;
+}
+
+void instance_store_changed(int watch, int store)
+{
+	static bool told;
+	char events[512];
+	while (read(watch, events, sizeof events) > 0)
+		;
+	if (told || store_has_name(store))
+		return;
+	told = true;
+	log_warning("Somebody removed the name of shared memory '%s'. The service goes on, but the data cannot outlive the server process "
+		    "any more", control->store_name);
 }

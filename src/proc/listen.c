@@ -27,6 +27,7 @@
 #include "base/panic.h"
 #include "base/descriptors.h"
 #include "proc/start.h"
+#include "proc/upgrade.h"
 
 #define LISTENERS 18
 #define BIND_TRIES 20
@@ -99,6 +100,12 @@ static const char *try_listen(int fd, const struct sockaddr *a, socklen_t n)
 	return NULL;
 }
 
+/* A socket that a binary before this one bound: what is queued on it stays. */
+static const char *again(int fd)
+{
+	return listen(fd, (int)config->tcp_backlog) ? "listen" : NULL;
+}
+
 static bool parse_address(const char *text, struct sockaddr_storage *out, socklen_t *n)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
@@ -135,14 +142,16 @@ static bool open_tcp(const char *text, bool optional)
 			    (int)config->port);
 		return false;
 	}
-	fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool there = (fd = upgrade_take_listener((struct sockaddr *)&a, n)) >= 0;
+	if (!there)
+		fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
 		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		if (a.ss_family == AF_INET6)
 			set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		keepalive(fd, config->tcp_keepalive);
-		failed = try_listen(fd, (struct sockaddr *)&a, n);
+		failed = there ? again(fd) : try_listen(fd, (struct sockaddr *)&a, n);
 	}
 	if (failed) {
 		int why = errno;
@@ -174,8 +183,10 @@ static bool open_unix(void)
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	memcpy(a.sun_path, config->unixsocket, sizeof a.sun_path - 1); /* the parameter is no longer */
 	const char *failed = "socket";
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = upgrade_take_listener((struct sockaddr *)&a, sizeof a);
 	if (fd >= 0) {
+		failed = again(fd);
+	} else if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) >= 0) {
 		/* With the mask set around bind there is no moment at which others may connect. */
 		mode_t before = config->unixsocketperm ? umask((mode_t)(0777 & ~config->unixsocketperm)) : 0;
 		failed = try_listen(fd, (struct sockaddr *)&a, sizeof a);

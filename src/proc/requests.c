@@ -21,6 +21,7 @@
 #include "proc/spares.h"
 #include "shm/channel.h"
 #include "shm/control.h"
+#include "shm/region.h"
 
 #define BATCH 32
 #define PAIRS_MAX 128
@@ -144,7 +145,7 @@ static void serve_shutdown(struct channel_request *r)
 {
 	struct arg words[8];
 	size_t n = split(r, words, 8);
-	bool save = false, nosave = false, now = false, force = false, abort_it = false, other = n == 8;
+	bool save = false, nosave = false, now = false, force = false, abort_it = false, warm = false, other = n == 8;
 	for (size_t i = 0; i < n; i++) {
 		if (arg_ieq(&words[i], "nosave"))
 			nosave = true;
@@ -156,10 +157,12 @@ static void serve_shutdown(struct channel_request *r)
 			force = true;
 		else if (arg_ieq(&words[i], "abort"))
 			abort_it = true;
+		else if (arg_ieq(&words[i], "warm"))
+			warm = true;
 		else
 			other = true;
 	}
-	if (other || (save && nosave) || (abort_it && (save || nosave || now || force))) {
+	if (other || (save && nosave) || (abort_it && (save || nosave || now || force || warm))) {
 		answer(r, "ERR syntax error");
 		return;
 	}
@@ -173,7 +176,11 @@ static void serve_shutdown(struct channel_request *r)
 		answer(r, "ERR Errors trying to SHUTDOWN. Check logs.");
 		return;
 	}
-	shutdown_begin();
+	if (warm && !store_has_name(launch_store_fd())) {
+		answer(r, "ERR The data's shared memory has no name, so it cannot outlive the server");
+		return;
+	}
+	shutdown_begin(warm ? SHUTDOWN_WARM : SHUTDOWN_ALL);
 	/* No answer: the caller sees the other end go. */
 	close(r->reply_fd);
 }

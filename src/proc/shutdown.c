@@ -4,7 +4,7 @@
  *
  * The supervisor alone. First the workers: each finishes the command it is in, sends what it has to say and ends. Then the helpers. Medics
  * go on being sent until then, so that nobody waits for the lock of a dead process. What has not ended after
- * shutdown-timeout is killed. The store goes last, when nobody has it mapped.
+ * shutdown-timeout is killed. The store goes last, when nobody has it mapped; or it stays, for the next start or the next binary.
  */
 #include "proc/shutdown.h"
 
@@ -23,8 +23,10 @@
 #include "proc/process.h"
 #include "proc/spares.h"
 #include "proc/start.h"
+#include "proc/upgrade.h"
 
 static bool begun, helpers_told, killed;
+static enum shutdown_how how;
 static int64_t kill_at;
 
 static void end_worker(uint32_t slot, struct process *p)
@@ -47,17 +49,29 @@ static void end_at_once(uint32_t slot, struct process *p)
 	kill(p->pid, SIGKILL);
 }
 
-void shutdown_begin(void)
+static void begin(void)
 {
-	if (begun)
-		return;
 	begun = true;
+	helpers_told = killed = false;
 	kill_at = clock_mono_ms() + config->shutdown_timeout * 1000;
 	atomic_store(&control->shutting_down, 1);
 	spares_stop();
 	helpers_stop();
-	listen_close();
 	table_each(end_worker);
+}
+
+void shutdown_begin(enum shutdown_how wanted)
+{
+	if (!begun)
+		how = wanted;
+	else if (wanted > how)
+		how = wanted;
+	else
+		return;
+	if (how != SHUTDOWN_UPGRADE)
+		listen_close();
+	if (!begun)
+		begin();
 }
 
 static bool any_helper(void)
@@ -92,12 +106,28 @@ int64_t shutdown_deadline(void)
 	return begun && !killed ? kill_at : INT64_MAX;
 }
 
-void shutdown_finish(int status)
+static void go_on(void)
 {
+	begun = false;
+	atomic_store(&control->shutting_down, 0);
+	helpers_resume();
+	spares_resume();
+}
+
+void shutdown_finish(void)
+{
+	if (how == SHUTDOWN_UPGRADE) {
+		upgrade_execute(launch_store_fd());
+		go_on();
+		return;
+	}
 	instance_remove_pid();
-	instance_remove_store();
+	if (how == SHUTDOWN_ALL)
+		instance_remove_store();
+	else
+		log_notice("The data stays in shared memory '%s'", control->store_name);
 	log_warning("Bulkhead is now ready to exit, bye bye...");
-	exit(status);
+	exit(0);
 }
 
 void shutdown_force(void)

@@ -193,6 +193,7 @@ int signals_init(void)
 	sigemptyset(&read);
 	sigaddset(&read, SIGINT);
 	sigaddset(&read, SIGHUP);
+	sigaddset(&read, SIGUSR2);
 	sigaddset(&read, SIGCHLD);
 	serving = read;
 	sigaddset(&read, SIGTERM);

@@ -264,6 +264,12 @@ void spares_stop(void)
 	s->stopped = true;
 }
 
+void spares_resume(void)
+{
+	s->n = 0;
+	s->stopped = false;
+}
+
 int64_t spares_deadline(void)
 {
 	if (s->stopped)

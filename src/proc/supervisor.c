@@ -35,9 +35,10 @@
 #include "proc/start.h"
 #include "proc/text.h"
 #include "proc/title.h"
+#include "proc/upgrade.h"
 #include "shm/channel.h"
 
-static int epoll = -1, signal_fd = -1;
+static int epoll = -1, signal_fd = -1, name_watch = -1;
 
 static void open_log(void)
 {
@@ -116,8 +117,15 @@ static void start(void)
 	if (epoll < 0)
 		fatal("epoll_create1: %s", strerror(errno));
 	epoll = descriptor_move(epoll, FD_PRIVATE);
-	launch_store(instance_create_store(slots));
+	bool adopted;
+	launch_store(instance_open_store(slots, upgrade_take_store(), &adopted));
+	upgrade_drop_rest();
 	signal_fd = signals_init();
+	if (adopted)
+		adopt_recover();
+	name_watch = instance_watch_store(launch_store_fd());
+	if (name_watch >= 0)
+		watch(name_watch, EPOLLIN);
 	watch(signal_fd, EPOLLIN);
 	watch(channel_request_fd(), EPOLLIN);
 	watch(channel_notice_fd(), EPOLLIN | EPOLLET);
@@ -145,6 +153,11 @@ static void take_signal(const struct signalfd_siginfo *s)
 		if (!log_reopen())
 			log_warning("Can't open the log file again: %s", strerror(errno));
 		return;
+	case SIGUSR2:
+		log_warning("Received SIGUSR2: upgrading to %s", config->executable);
+		if (!asked && upgrade_possible())
+			shutdown_begin(SHUTDOWN_UPGRADE);
+		return;
 	case SIGINT:
 		if (asked)
 			shutdown_force();
@@ -158,7 +171,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 	if (!asked)
 		log_warning("User requested shutdown...");
 	asked = true;
-	shutdown_begin();
+	shutdown_begin(SHUTDOWN_ALL);
 }
 
 static void take_signals(void)
@@ -188,6 +201,8 @@ static void take_event(int fd)
 		take_signals();
 	else if (fd == channel_request_fd())
 		requests_serve();
+	else if (fd == name_watch)
+		instance_store_changed(fd, launch_store_fd());
 	else if (fd != channel_notice_fd())
 		spares_refuse(fd);
 }
@@ -201,7 +216,7 @@ _Noreturn static void run(void)
 		helpers_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
-			shutdown_finish(0);
+			shutdown_finish();
 		struct epoll_event ev[16];
 		int n = epoll_wait(epoll, ev, 16, more ? 0 : wait_ms(now));
 		for (int i = 0; i < n; i++)
@@ -212,8 +227,11 @@ _Noreturn static void run(void)
 void supervisor_main(const struct launch *l)
 {
 	(void)l;
-	descriptors_drop_inherited();
-	instance_daemonize();
+	const int *handed;
+	unsigned n = upgrade_kept(&handed);
+	descriptors_drop_inherited(handed, n);
+	if (!upgrade_received())
+		instance_daemonize();
 	open_log();
 	log_start();
 	text_gather();

@@ -105,3 +105,10 @@ void pin_recover(uint32_t id)
 			drop(i);
 	wake_sweeper();
 }
+
+void pin_drop_all(void)
+{
+	for (unsigned i = 0; i < PINS_MAX; i++)
+		if (atomic_load(&pins()->pin[i]) || atomic_load(&pins()->mask) >> i & 1)
+			drop(i);
+}

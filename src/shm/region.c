@@ -2,9 +2,9 @@
 /*
  * The store's object: creation, mapping, backing with memory.
  *
- * store_create runs in the supervisor before any other process exists; it keeps no mapping. region_attach runs once in every
+ * store_open runs in the supervisor before any other process exists; it keeps no mapping. region_attach runs once in every
  * process that works on the store. Owns the mapping and the descriptor of this process. Death while the object is being formatted:
- * it has no magic yet and the next start removes it.
+ * it has no magic yet and the next start removes it. Death while it is adopted: nothing has changed, the next start adopts it.
  */
 #include "shm/region.h"
 
@@ -23,11 +23,14 @@
 #include "base/config.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "shm/arena.h"
 #include "shm/slot.h"
 
 #define RESERVE_MIN (64ull << 30)
 #define SMALL_SHM (64ull << 20)
+#define SLOTS_MIN 65536u     /* address space for more than are asked for now: a later server may want more */
+#define LOCK_WAIT_MS 5000
 
 static int store_fd = -1;
 static uint64_t store_bytes; /* of address space; set where the store is made, before any fork */
@@ -85,11 +88,46 @@ static bool back(int fd, uint64_t off, uint64_t n)
 	return e == 0;
 }
 
+/* Text into a field of the superblock, cut to its size. */
+#define COPY_TEXT(field, text) snprintf(field, sizeof(field), "%s", text)
+
+static uint64_t text_hash(const char *text)
+{
+	uint64_t h = 14695981039346656037ull;
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 1099511628211ull;
+	return h;
+}
+
+/* Changes with each start of the machine; empty where the kernel does not say. */
+static const char *boot_id(void)
+{
+	static char id[40];
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, id, sizeof id - 1);
+	if (fd >= 0)
+		close(fd);
+	id[n > 0 ? strcspn(id, "\n") : 0] = 0;
+	return id;
+}
+
+static void describe(struct super *s, const struct store_wish *wish)
+{
+	s->format = BULKHEAD_STORE_FORMAT;
+	s->created_ms = clock_wall_ms();
+	s->instance_hash = text_hash(wish->instance);
+	COPY_TEXT(s->instance, wish->instance);
+	COPY_TEXT(s->boot_id, boot_id());
+	COPY_TEXT(s->build, BULKHEAD_VERSION);
+	hash_seed_random(s->hash_seed);
+	atomic_store(&s->epoch, 1);
+}
+
 /* Backs and fills the fixed part, but for the slots, which each process backs when it attaches. */
-static bool format(int fd, uint32_t slots, uint32_t databases)
+static bool format(int fd, const struct store_wish *wish)
 {
 	struct super plan = {0};
-	lay_out(&plan, slots, databases);
+	lay_out(&plan, wish->slots < SLOTS_MIN ? SLOTS_MIN : wish->slots, wish->databases);
 	if (ftruncate(fd, (off_t)plan.fixed) || !back(fd, 0, plan.off_taken + PAGE_BYTES) ||
 	    !back(fd, plan.off_backed, PAGE_BYTES))
 		return false;
@@ -98,10 +136,7 @@ static bool format(int fd, uint32_t slots, uint32_t databases)
 	if (s == MAP_FAILED || hints == MAP_FAILED)
 		return false;
 	*s = plan;
-	s->format = STORE_FORMAT;
-	s->created_ms = clock_wall_ms();
-	hash_seed_random(s->hash_seed);
-	atomic_store(&s->epoch, 1);
+	describe(s, wish);
 	for (uint32_t i = 0; i < HINT_GROUPS; i++)
 		hints[plan.off_hints / 8 + i] = UINT64_MAX;
 	store_bytes = plan.fixed + plan.reserve;
@@ -137,39 +172,122 @@ void store_remove(const char *name)
 		shm_unlink(name);
 }
 
-/*
- * Whoever serves a store holds a flock on its object; children share it with the descriptor. An object without one is the leftover of a
- * server that died with all its processes.
- */
-static bool remove_leftover(const char *name)
+bool store_has_name(int fd)
 {
-	int fd = object_open(name, 0);
 	struct stat st;
-	if (fd < 0)
-		return errno == ENOENT;
-	bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1;
-	bool locked = false;
-	/* Processes of a dead server end at once, but not before this can see them. */
-	for (int i = 0; ours && i < 20 && (locked = flock(fd, LOCK_EX | LOCK_NB) != 0); i++)
-		nanosleep(&(struct timespec){0, 50000000}, NULL);
-	if (!ours)
-		log_warning("Shared memory '%s' exists and is not a store of this user", name);
-	else if (locked)
-		log_warning("Shared memory '%s' is in use by another server", name);
-	else
-		log_notice("Removing shared memory '%s', the leftover of a server that died", name);
-	if (ours && !locked)
-		store_remove(name);
-	close(fd);
-	errno = EEXIST;
-	return ours && !locked;
+	return fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
-static int open_object(const char *name)
+/* ---- what is there already ---- */
+
+enum verdict { TAKE, REMOVE, LEAVE };
+
+/* Processes of a dead server end at once, but not before this can see them. */
+static bool lock_object(int fd)
+{
+	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (clock_mono_ms() > until)
+			return false;
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	}
+	return true;
+}
+
+/* Why a store of this format is not to be gone on with; NULL: no reason. */
+static const char *why_not(const struct super *s, const struct store_wish *wish)
+{
+	static char text[256];
+	if (wish->fd < 0 && !wish->adopt)
+		return "warm-restart is off";
+	if (strcmp(s->boot_id, boot_id()) != 0)
+		return "it is older than this start of the machine";
+	if (s->instance_hash == text_hash(wish->instance))
+		return NULL;
+	snprintf(text, sizeof text, "it belongs to the server of %s", s->instance);
+	return text;
+}
+
+static enum verdict judge_store(const struct super *s, const struct store_wish *wish)
+{
+	const char *why = why_not(s, wish);
+	if (why && wish->fd >= 0) {
+		log_warning("Cannot go on with the data of shared memory '%s', which stays as it is: %s", wish->name, why);
+		return LEAVE;
+	}
+	if (why) {
+		log_warning("Removing shared memory '%s' with all its data: %s", wish->name, why);
+		return REMOVE;
+	}
+	if (s->databases == wish->databases && s->slots >= wish->slots)
+		return TAKE;
+	log_warning("Shared memory '%s' holds the data of a server with %u databases and room for %u processes; this one wants %u and %u. "
+		    "Start with the old settings, or with 'warm-restart no' to discard the data", wish->name, s->databases,
+		    s->slots, wish->databases, wish->slots);
+	return LEAVE;
+}
+
+static enum verdict judge(int fd, const struct store_wish *wish)
+{
+	struct super s;
+	ssize_t n = pread(fd, &s, sizeof s, 0);
+	if (n == 0 || (n == (ssize_t)sizeof s && s.magic == 0)) {
+		log_notice("Removing shared memory '%s', which was never finished", wish->name);
+		return REMOVE;
+	}
+	if (n != (ssize_t)sizeof s || s.magic != STORE_MAGIC) {
+		log_warning("Shared memory '%s' exists and is not a store", wish->name);
+		return LEAVE;
+	}
+	s.instance[sizeof s.instance - 1] = s.boot_id[sizeof s.boot_id - 1] = s.build[sizeof s.build - 1] = 0;
+	if (s.format == BULKHEAD_STORE_FORMAT || (!wish->adopt && wish->fd < 0))
+		return judge_store(&s, wish);
+	log_warning("Shared memory '%s' was made by Bulkhead %s, format %u; this is Bulkhead %s. Start that build, or this one with "
+		    "'warm-restart no' to discard the data", wish->name, s.build, s.format, BULKHEAD_STORE_BUILD);
+	return LEAVE;
+}
+
+static bool is_ours(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink <= 1;
+}
+
+/*
+ * The store that is there, to be taken over; -1 with *go_on when there is none (any more), -1 without when it must be left alone.
+ * Whoever serves a store holds a flock on its object; children share it with the descriptor. An object without one is the leftover
+ * of a server that died with all its processes.
+ */
+static int take_over(const struct store_wish *wish, bool *go_on)
+{
+	int fd = wish->fd >= 0 ? wish->fd : object_open(wish->name, 0);
+	enum verdict v = LEAVE;
+	*go_on = fd < 0 && errno == ENOENT;
+	if (fd < 0) {
+		if (!*go_on)
+			log_warning("Cannot open shared memory '%s': %s", wish->name, strerror(errno));
+		return -1;
+	}
+	if (!is_ours(fd))
+		log_warning("Shared memory '%s' exists and is not a store of this user", wish->name);
+	else if (!lock_object(fd))
+		log_warning("Shared memory '%s' is in use by another server", wish->name);
+	else
+		v = judge(fd, wish);
+	if (v == TAKE)
+		return fd;
+	if (v == REMOVE)
+		store_remove(wish->name);
+	*go_on = v == REMOVE;
+	close(fd);
+	return -1;
+}
+
+/* ---- a new one ---- */
+
+static int create_object(const char *name)
 {
 	struct statvfs vfs;
-	if (!remove_leftover(name))
-		return -1;
 	if (statvfs(shm_dir(), &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
 		log_warning("%s is missing or has less than 64 MiB free: using memory without a name, "
 			    "so the data cannot outlive the server process", shm_dir());
@@ -183,21 +301,43 @@ static int open_object(const char *name)
 	return fd;
 }
 
-int store_create(const char *name, uint32_t slots, uint32_t databases)
+static int create(const struct store_wish *wish)
 {
-	int fd = open_object(name);
+	int fd = create_object(wish->name);
 	if (fd < 0) {
-		log_warning("Cannot create shared memory '%s': %s", name, strerror(errno));
+		log_warning("Cannot create shared memory '%s': %s", wish->name, strerror(errno));
 		return -1;
 	}
-	if (!format(fd, slots, databases)) {
-		log_warning("Cannot set up shared memory '%s': %s", name, strerror(errno));
+	if (!format(fd, wish)) {
+		log_warning("Cannot set up shared memory '%s': %s", wish->name, strerror(errno));
 		close(fd);
-		store_remove(name);
+		store_remove(wish->name);
 		return -1;
 	}
 	return fd;
 }
+
+/* How much address space the adopted store was laid out for. */
+static bool take_size(int fd)
+{
+	struct super s;
+	if (pread(fd, &s, sizeof s, 0) != (ssize_t)sizeof s)
+		return false;
+	store_bytes = s.fixed + s.reserve;
+	return true;
+}
+
+int store_open(const struct store_wish *wish, bool *adopted)
+{
+	bool go_on;
+	int fd = take_over(wish, &go_on);
+	*adopted = fd >= 0 && take_size(fd);
+	if (*adopted)
+		return fd;
+	return go_on ? create(wish) : -1;
+}
+
+/* ---- mapping ---- */
 
 /* Maps the whole reserve; pages beyond the object's end are never touched. */
 static bool map_store(int fd)
@@ -208,7 +348,7 @@ static bool map_store(int fd)
 		return false;
 	}
 	madvise(p, store_bytes, MADV_DONTDUMP);
-	if (SUPER->magic == STORE_MAGIC && SUPER->format == STORE_FORMAT)
+	if (SUPER->magic == STORE_MAGIC && SUPER->format == BULKHEAD_STORE_FORMAT)
 		return true;
 	log_warning("The shared memory is not a store of this build's format");
 	return false;

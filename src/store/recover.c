@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Recovery. Run by the medic.
+ * Recovery. Run by the medic, after a death or when a server takes over the store of a dead one.
  *
  * Leaf operations of all dead slots come first, for a later step may need an allocator lock one of them held. Every step may be repeated. The medic
  * allocates nothing.
@@ -31,4 +31,19 @@ void recover_slots(const uint32_t *slots, unsigned n)
 		txn_recover(slots[i]);
 		pin_recover(slots[i]);
 	}
+}
+
+void recover_store(void)
+{
+	/* This process's own slot too: what is there is somebody else's, and what is done on it now leaves it as it was. */
+	uint32_t high = atomic_load(&SUPER->slot_high);
+	for (uint32_t i = 1; i <= high; i++)
+		leaf_recover(i);
+	for (uint32_t i = 1; i <= high; i++)
+		txn_recover(i);
+	pin_drop_all();
+	atomic_store(&SUPER->expirer_until, 0);
+	atomic_store(&SUPER->arena.full_until, 0);
+	atomic_store(&SUPER->log_on, 0);
+	atomic_store(&SUPER->sweep_wanted, 1);
 }

@@ -46,7 +46,9 @@ __attribute__((unused)) static void fixture_open(uint32_t databases)
 	control_create(FIXTURE_SLOTS);
 	my_slot = FIXTURE_SELF;
 	my_page = control_page(my_slot);
-	int fd = store_create(name, FIXTURE_SLOTS, databases);
+	bool adopted;
+	struct store_wish wish = {.name = name, .instance = "unit", .slots = FIXTURE_SLOTS, .databases = databases, .fd = -1};
+	int fd = store_open(&wish, &adopted);
 	store_remove(name);
 	if (fd < 0 || !store_attach(fd)) {
 		printf("Bail out! no shared memory\n");
