@@ -111,8 +111,9 @@ void channel_notify(void)
 }
 
 /*
- * Answers go to local sockets only. Closing any other may wait for its peer (SO_LINGER) as long as a hostile sender likes, so that is
- * undone first. What travels inside a local socket is not seen here: a sandbox must not allow to set the option.
+ * Answers go to local sockets only. Closing any other may wait for its peer (SO_LINGER) as long as a hostile sender
+ * likes, so that is undone first. What travels inside a local socket is not seen here: a sandbox must not allow to set
+ * the option.
  */
 static bool may_be_answered(int fd)
 {
