@@ -366,6 +366,7 @@ END
 }
 
 @test "a client that is still reading when the server stops gets all of it" {
+    only_bulkhead
     own_server
     expect OK SET k "$(printf '%060000d' 7)"
     connect slow

@@ -3,7 +3,8 @@
  * Where the supervisor keeps its descriptors, so that a child drops whole groups of them with one call.
  *
  *   0 ..  15   what every process needs: log, channel, store
- *  16 ..  39   listening sockets, their epoll, the eventfd for notices: dropped by a worker that has a client, and by helpers at once
+ *  16 ..  39   listening sockets, their epoll, the eventfd for notices: dropped by a worker that has a client, and by
+ *             helpers at once
  *  40 ..  63   the supervisor's own: dropped by every child at once
  *
  * All below 64, the size of the table that is part of a process: a larger one costs memory and time in each fork.
@@ -17,8 +18,8 @@
 #define FD_PRIVATE 40
 
 /*
- * The program's first deed: standard input, output and error are open, if only on /dev/null. Otherwise what is opened next would
- * get these numbers and receive what is meant for the log.
+ * The program's first deed: standard input, output and error are open, if only on /dev/null. Otherwise what is opened
+ * next would get these numbers and receive what is meant for the log.
  */
 void descriptors_begin(void);
 

@@ -11,7 +11,7 @@ uint32_t limits_check(int64_t *maxclients);
 
 /* instance.c: into the background, if daemonize says so. */
 void instance_daemonize(void);
-/* The folder in which relative names were meant before CONFIG SET dir could change it; its descriptor. First called at the start. */
+/* Descriptor of the folder in which relative names were meant before CONFIG SET dir. First called at the start. */
 int instance_folder(void);
 /* The pid file, if there is to be one. */
 void instance_write_pid(void);

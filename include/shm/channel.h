@@ -33,7 +33,7 @@ enum request {
  */
 long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out);
 
-/* Tells the supervisor without waiting that this process's page has news (a client came). Before descriptors_drop_listening. */
+/* Tells the supervisor without waiting that a client came. Before descriptors_drop_listening. */
 void channel_notify(void);
 
 /* ---- for the supervisor ---- */

@@ -81,8 +81,8 @@ static void remove_stale(const struct sockaddr *name)
 }
 
 /*
- * Which call failed, for the log; errno says why. NULL: it listens. Processes of a server that was killed listen a moment longer
- * than it; it is not to be the reason why the next one does not start.
+ * Which call failed, for the log; errno says why. NULL: it listens. Processes of a server that was killed listen a
+ * moment longer than it; that is not to be the reason why the next one does not start.
  */
 static const char *try_listen(int fd, const struct sockaddr *a, socklen_t n)
 {

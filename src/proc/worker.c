@@ -38,7 +38,7 @@
 #define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
 #define REST_MS 1000
-#define STALL_MS 500       /* when the server stops: so long may the client read nothing before what is left for it is dropped */
+#define STALL_MS 500       /* when the server stops: a client that reads nothing for so long is left */
 #define PART_MS 200        /* and so long are replies on their way waited for */
 
 static struct session session;
@@ -309,7 +309,7 @@ static void rest(struct session *s)
 		resp_parser_trim(&s->parser);
 }
 
-/* The server stops: what had come until now is executed. Not what comes later, or a client that goes on sending would keep us. */
+/* The server stops: what has come is executed. Not what comes later, or a client that goes on sending would keep us. */
 static bool receive_last(struct session *s)
 {
 	static int left = -1;
@@ -317,7 +317,9 @@ static bool receive_last(struct session *s)
 		return false;
 	make_room(s);
 	size_t room = s->in.cap - s->in.len;
-	ssize_t n = left ? recv(s->fd, s->in.data + s->in.len, (size_t)left < room ? (size_t)left : room, MSG_DONTWAIT) : 0;
+	if ((size_t)left < room)
+		room = (size_t)left;
+	ssize_t n = room ? recv(s->fd, s->in.data + s->in.len, room, MSG_DONTWAIT) : 0;
 	if (n <= 0)
 		return false;
 	left -= (int)n;
@@ -365,8 +367,8 @@ static bool receive(struct session *s)
 }
 
 /*
- * The server stops while replies are on their way. To close before what the client still sends was read would have the kernel drop them
- * (a reset): so their arrival is waited for, a moment.
+ * The server stops while replies are on their way. To close before what the client still sends was read would have the
+ * kernel drop them (a reset): so their arrival is waited for, a moment.
  */
 static void part(struct session *s)
 {

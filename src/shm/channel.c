@@ -110,6 +110,22 @@ void channel_notify(void)
 		;
 }
 
+/*
+ * Answers go to local sockets only. Closing any other may wait for its peer (SO_LINGER) as long as a hostile sender
+ * likes, so that is undone first. What travels inside a local socket is not seen here: a sandbox must not allow to set
+ * the option.
+ */
+static bool may_be_answered(int fd)
+{
+	int domain = 0;
+	socklen_t n = sizeof domain;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX)
+		return true;
+	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	return false;
+}
+
 bool channel_take(struct channel_request *out)
 {
 	/* A sender of nonsense must not keep the supervisor from everything else. */
@@ -119,7 +135,7 @@ bool channel_take(struct channel_request *out)
 		ssize_t got = recv_fd(take_fd, incoming, sizeof(struct head) + CHANNEL_TEXT_MAX, &fd, &from, MSG_DONTWAIT);
 		if (got < 0 && errno != EMSGSIZE)
 			return false;
-		if (got < (ssize_t)sizeof(struct head) || fd < 0 || from.pid <= 0) {
+		if (got < (ssize_t)sizeof(struct head) || fd < 0 || from.pid <= 0 || !may_be_answered(fd)) {
 			io_close(&fd);
 			continue;
 		}
