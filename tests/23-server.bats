@@ -177,6 +177,9 @@ setup() { empty_server; }
     matches '.* encoding:embstr .*' DEBUG OBJECT s
     matches '.* encoding:raw .*' DEBUG OBJECT l
     expect '(error) ERR no such key' DEBUG OBJECT nothing
+    # A short number is written as one, even where it is kept as text.
+    q SET n 1 >/dev/null && q APPEND n 1 >/dev/null
+    matches '.* encoding:raw serializedlength:2 .*' DEBUG OBJECT n
 }
 
 @test "DEBUG SLEEP delays only its caller" {
