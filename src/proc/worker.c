@@ -203,7 +203,9 @@ static bool take_ahead(struct session *s)
 static bool wait_until_writable(struct session *s)
 {
 	for (;;) {
-		struct pollfd p = {.fd = s->fd, .events = (short)(ended ? POLLOUT : POLLOUT | POLLIN)};
+		/* Who has not logged in is not heard out: he could fill the machine's memory without a password. */
+		bool hear = !ended && (s->authenticated || ahead.len < KEEP);
+		struct pollfd p = {.fd = s->fd, .events = (short)(hear ? POLLOUT | POLLIN : POLLOUT)};
 		/* Not for ever: the signal to stop may have come just before. */
 		int n = stop_requested() ? -1 : poll(&p, 1, 1000);
 		if (n < 0 && (errno != EINTR || stop_requested()))
@@ -212,11 +214,11 @@ static bool wait_until_writable(struct session *s)
 			continue;
 		if (p.revents & POLLERR)
 			return false;
-		if (!ended && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
+		if (hear && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
 			return false;
 		if (p.revents & POLLOUT)
 			return true;
-		if (ended && (p.revents & POLLHUP))
+		if (!hear && (p.revents & POLLHUP))
 			return false;
 	}
 }
