@@ -74,6 +74,12 @@ setup() { empty_server; }
     expect $'1) "timeout"\n2) "0"' CONFIG GET timeout
 }
 
+@test "CONFIG SET blames the parameter that cannot be" {
+    blamed() { [[ $(q CONFIG SET "$@") == *"related to argument 'maxclients') - The operating system is not able"* ]]; }
+    blamed maxclients 1000000 timeout 0
+    blamed timeout 0 maxclients 1000000
+}
+
 @test "CONFIG SET is seen by connections that exist" {
     exec {other}<>"/dev/tcp/127.0.0.1/$PORT"
     printf 'PING\r\n' >&"$other"
@@ -177,6 +183,9 @@ setup() { empty_server; }
     matches '.* encoding:embstr .*' DEBUG OBJECT s
     matches '.* encoding:raw .*' DEBUG OBJECT l
     expect '(error) ERR no such key' DEBUG OBJECT nothing
+    # A short number is written as one, even where it is kept as text.
+    q SET n 1 >/dev/null && q APPEND n 1 >/dev/null
+    matches '.* encoding:raw serializedlength:2 .*' DEBUG OBJECT n
 }
 
 @test "DEBUG SLEEP delays only its caller" {

@@ -179,3 +179,18 @@ END
     same yes "${stopped:-}"
 }
 ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
+
+@test "who has not logged in cannot fill a worker's memory" {
+    only_bulkhead
+    start_server --requirepass secret
+    export REDISCLI_AUTH=secret
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+    pid=$(q CLIENT LIST | sed -n '1s/.* pid=\([0-9]*\).*/\1/p')
+    # It sends and sends, and does not read what it gets.
+    head -c 60000000 /dev/zero | tr '\0' '\n' | sed 's/$/x/' | timeout 2 cat >&"$fd" || true
+    kilobytes=$(awk '/^RssAnon/ {print $2}' "/proc/$pid/status")
+    ((kilobytes < 4000)) || fail "the worker has $kilobytes kB"
+    exec {fd}>&-
+    eventually 5 dead "$pid"
+    stop_server
+}

@@ -75,10 +75,10 @@ void config_place(struct config *where, const struct config *view);
 
 /*
  * CONFIG SET: `pairs` are n names and values in turns (n even), all set or none. `apply` is called with the values as they would be, before
- * any has changed; it does what must be done and may refuse (return an error text without code). On failure false, and `err` is
- * the whole error as Redis words it, cut to `cap` bytes. Supervisor only.
+ * any has changed; it does what must be done and may refuse (return an error text without code, and name the parameter to blame).
+ * On failure false, and `err` is the whole error as Redis words it, cut to `cap` bytes. Supervisor only.
  */
-typedef const char *config_apply(const struct config *before, struct config *after);
+typedef const char *config_apply(const struct config *before, struct config *after, const char **blamed);
 bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *err, size_t cap);
 
 /*

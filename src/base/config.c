@@ -350,6 +350,15 @@ static bool check_names(const struct arg *pairs, size_t n, char *err, size_t cap
 	return true;
 }
 
+/* The pair that sets a parameter; the first one if none does. */
+static const struct arg *pair_of(const struct arg *pairs, size_t n, const char *parameter)
+{
+	for (size_t i = 0; i < n; i += 2)
+		if (arg_ieq(&pairs[i], parameter))
+			return &pairs[i];
+	return pairs;
+}
+
 bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *err, size_t cap)
 {
 	if (!check_names(pairs, n, err, cap))
@@ -360,15 +369,15 @@ bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *er
 		return false;
 	}
 	d->values = *own;
-	const char *why = NULL;
+	const char *why = NULL, *parameter = "";
 	const struct arg *blamed = &pairs[0];
 	for (size_t i = 0; i < n && !why; i += 2) {
 		const struct param *p = config_param(pairs[i].p, pairs[i].n);
 		blamed = &pairs[i];
 		why = config_assign(d, p, &pairs[i + 1], 1);
 	}
-	if (!why)
-		why = apply(own, &d->values);
+	if (!why && (why = apply(own, &d->values, &parameter)) != NULL)
+		blamed = pair_of(pairs, n, parameter);
 	if (why) {
 		refuse(err, cap, blamed, why);
 	} else {

@@ -59,12 +59,14 @@ static void debug_sleep(struct cmd *c)
 
 /* ---- OBJECT ---- */
 
-/* What a string takes in an RDB file, uncompressed. */
+#define RDB_NUMBER_MAX 11u /* longest text that may be a number there */
+
+/* What a string takes in an RDB file, uncompressed. Short numbers are numbers there, however they are kept here. */
 static size_t serialized_length(const struct view *v)
 {
 	int64_t n;
 
-	if (v->encoding == ENC_INT && parse_i64(v->value, v->len, &n)) {
+	if (v->len <= RDB_NUMBER_MAX && parse_i64(v->value, v->len, &n)) {
 		if (n >= INT8_MIN && n <= INT8_MAX)
 			return 2;
 		if (n >= INT16_MIN && n <= INT16_MAX)

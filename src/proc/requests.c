@@ -71,14 +71,16 @@ static void wake_worker(uint32_t slot, struct process *p)
 }
 
 /* What a change asks for beyond the value itself. All refusals come before the first deed. */
-static const char *apply(const struct config *before, struct config *after)
+static const char *apply(const struct config *before, struct config *after, const char **blamed)
 {
 	static char why[128];
 	uint32_t most = control->slots - SLOTS_RESERVED;
+	*blamed = "maxclients";
 	if (after->maxclients > (int64_t)most) {
 		snprintf(why, sizeof why, "The operating system is not able to handle the specified number of clients, try with %u", most);
 		return why;
 	}
+	*blamed = "dir";
 	if (strcmp(before->dir, after->dir) != 0) {
 		if (chdir(after->dir))
 			return strerror(errno);

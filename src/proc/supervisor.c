@@ -66,10 +66,11 @@ static void log_start(void)
 			    "use bulkhead-server /path/to/bulkhead.conf");
 }
 
-static const char *accept_change(const struct config *before, struct config *after)
+static const char *accept_change(const struct config *before, struct config *after, const char **blamed)
 {
 	(void)before;
 	(void)after;
+	(void)blamed;
 	return NULL;
 }
 

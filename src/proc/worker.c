@@ -207,8 +207,10 @@ static bool take_ahead(struct session *s)
 static bool wait_until_writable(struct session *s)
 {
 	while (!given_up) {
-		bool last = stop_requested(), deaf = ended || last;
-		struct pollfd p = {.fd = s->fd, .events = (short)(deaf ? POLLOUT : POLLOUT | POLLIN)};
+		bool last = stop_requested();
+		/* Who has not logged in is not heard out: he could fill the machine's memory without a password. */
+		bool hear = !ended && !last && (s->authenticated || ahead.len < KEEP);
+		struct pollfd p = {.fd = s->fd, .events = (short)(hear ? POLLOUT | POLLIN : POLLOUT)};
 		/* Not for ever: the signal to stop may have come just before. */
 		int n = poll(&p, 1, last ? STALL_MS : 1000);
 		given_up = given_up || (n == 0 && last);
@@ -218,11 +220,11 @@ static bool wait_until_writable(struct session *s)
 			continue;
 		if (p.revents & POLLERR)
 			return false;
-		if (!deaf && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
+		if (hear && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
 			return false;
 		if (p.revents & POLLOUT)
 			return true;
-		if (deaf && (p.revents & POLLHUP))
+		if (!hear && (p.revents & POLLHUP))
 			return false;
 	}
 	return false;

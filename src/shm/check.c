@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/panic.h"
+#include "base/version.h"
 #include "shm/arena.h"
 #include "shm/lock.h"
 #include "shm/pin.h"
@@ -218,7 +219,7 @@ bool check_begin(struct check *c, char *why, size_t cap)
 {
 	*c = (struct check){.why = why, .cap = cap};
 	why[0] = 0;
-	if (SUPER->magic != STORE_MAGIC || SUPER->format != STORE_FORMAT || SUPER->fixed % EXTENT_BYTES)
+	if (SUPER->magic != STORE_MAGIC || SUPER->format != BULKHEAD_STORE_FORMAT || SUPER->fixed % EXTENT_BYTES)
 		return check_bad(c, 0, "not a store of this format");
 	if (!check_locks(c) || !check_slots(c) || !check_arena(c) || !check_heaps(c))
 		return false;
