@@ -40,11 +40,7 @@ class Server:
             raise SystemExit(f"not ok - {self.binary} does not exist")
         for _ in range(8):
             self.port = random.SystemRandom().randint(10000, 30000)
-            with open(self.dir.name + "/log", "w") as log:
-                self.process = subprocess.Popen(
-                    [self.binary, "--port", str(self.port), "--dir", self.dir.name, "--unixsocket", self.path,
-                     *self.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                    preexec_fn=die_with_parent)
+            self.launch()
             for _ in range(3000):
                 if "ready to accept connections" in self.log().lower():
                     self.note()
@@ -53,6 +49,13 @@ class Server:
                     break
                 time.sleep(0.01)
         raise SystemExit(f"not ok - {self.binary} does not start:\n{self.log()}")
+
+    def launch(self):
+        """Starts the process, without waiting for it to serve."""
+        with open(self.dir.name + "/log", "w") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "--port", str(self.port), "--dir", self.dir.name, "--unixsocket", self.path, *self.options],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
 
     def note(self):
         """For scripts/test, which proves at its end that no server left anything."""
