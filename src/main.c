@@ -2,6 +2,7 @@
 /* bulkhead-server: arguments, configuration, supervisor. */
 #include "base/config.h"
 #include "base/descriptors.h"
+#include "proc/handover.h"
 #include "proc/process.h"
 #include "proc/title.h"
 #include "proc/upgrade.h"
@@ -11,7 +12,8 @@ int main(int argc, char **argv)
 	descriptors_begin();
 	title_reserve();
 	worker_prepare();
-	upgrade_receive(argc, argv);
+	upgrade_keep_arguments(argc, argv);
+	handover_receive();
 	config_load(argc, argv);
 	title_init(argc, argv);
 	supervisor_main(NULL);

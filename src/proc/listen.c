@@ -26,8 +26,8 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/descriptors.h"
+#include "proc/handover.h"
 #include "proc/start.h"
-#include "proc/upgrade.h"
 
 #define LISTENERS 18
 #define BIND_TRIES 20
@@ -142,7 +142,7 @@ static bool open_tcp(const char *text, bool optional)
 			    (int)config->port);
 		return false;
 	}
-	bool there = (fd = upgrade_take_listener((struct sockaddr *)&a, n)) >= 0;
+	bool there = (fd = handover_take_listener((struct sockaddr *)&a, n)) >= 0;
 	if (!there)
 		fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
@@ -183,7 +183,7 @@ static bool open_unix(void)
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	memcpy(a.sun_path, config->unixsocket, sizeof a.sun_path - 1); /* the parameter is no longer */
 	const char *failed = "socket";
-	int fd = upgrade_take_listener((struct sockaddr *)&a, sizeof a);
+	int fd = handover_take_listener((struct sockaddr *)&a, sizeof a);
 	if (fd >= 0) {
 		failed = again(fd);
 	} else if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) >= 0) {

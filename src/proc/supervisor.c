@@ -23,6 +23,7 @@
 #include "base/panic.h"
 #include "base/version.h"
 #include "base/descriptors.h"
+#include "proc/handover.h"
 #include "proc/helpers.h"
 #include "proc/listen.h"
 #include "proc/process.h"
@@ -119,8 +120,8 @@ static void start(void)
 		fatal("epoll_create1: %s", strerror(errno));
 	epoll = descriptor_move(epoll, FD_PRIVATE);
 	bool adopted;
-	launch_store(instance_open_store(slots, upgrade_take_store(), &adopted));
-	upgrade_drop_rest();
+	launch_store(instance_open_store(slots, handover_take_store(), &adopted));
+	handover_drop_rest();
 	signal_fd = signals_init();
 	if (adopted)
 		adopt_recover();
@@ -229,9 +230,9 @@ void supervisor_main(const struct launch *l)
 {
 	(void)l;
 	const int *handed;
-	unsigned n = upgrade_kept(&handed);
+	unsigned n = handover_kept(&handed);
 	descriptors_drop_inherited(handed, n);
-	if (!upgrade_received())
+	if (!handover_received())
 		instance_daemonize();
 	open_log();
 	log_start();

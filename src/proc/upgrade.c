@@ -3,8 +3,7 @@
  * Replacing the binary (proc/upgrade.h).
  *
  * The supervisor alone. It is the same process before and after, so whoever watches it sees no death, and the lock on the store is held all the
- * time. What is handed over stands in the environment: this process's number, then descriptors, the store's first. The number
- * keeps anybody else from taking it for his. The listening sockets stay open, so clients that come meanwhile wait in their queues.
+ * time. The listening sockets stay open, so clients that come meanwhile wait in their queues.
  *
  * Death during it: as any death of the supervisor; the next start adopts the store.
  */
@@ -19,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,22 +25,16 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "proc/handover.h"
 #include "proc/listen.h"
 
-#define VARIABLE "BULKHEAD_UPGRADE"
-#define HANDED_MAX 32
 #define ASK_MS 5000
 
 static char **arguments; /* as given, a NULL at the end; in memory that children do not see: a password may be among them */
 static char folder[4096];
 static bool from_stdin;
 
-static int handed[HANDED_MAX]; /* -1: taken */
-static unsigned nhanded;
-
-/* ---- receiving ---- */
-
-static void keep_arguments(int argc, char **argv)
+void upgrade_keep_arguments(int argc, char **argv)
 {
 	size_t bytes = ((size_t)argc + 1) * sizeof *argv;
 	for (int i = 0; i < argc; i++)
@@ -56,71 +48,6 @@ static void keep_arguments(int argc, char **argv)
 	from_stdin = argc > 1 && strcmp(argv[argc - 1], "-") == 0;
 	if (!getcwd(folder, sizeof folder))
 		folder[0] = 0;
-}
-
-void upgrade_receive(int argc, char **argv)
-{
-	keep_arguments(argc, argv);
-	char *text = getenv(VARIABLE), *end;
-	if (text && strtol(text, &end, 10) == getpid())
-		for (text = end; nhanded < HANDED_MAX; text = end) {
-			long fd = strtol(text, &end, 10);
-			if (end == text)
-				break;
-			if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
-				handed[nhanded++] = (int)fd;
-		}
-	unsetenv(VARIABLE);
-}
-
-bool upgrade_received(void)
-{
-	return nhanded > 0;
-}
-
-unsigned upgrade_kept(const int **fds)
-{
-	*fds = handed;
-	return nhanded;
-}
-
-static int take(unsigned i)
-{
-	int fd = handed[i];
-	handed[i] = -1;
-	return fd;
-}
-
-int upgrade_take_store(void)
-{
-	return nhanded ? take(0) : -1;
-}
-
-static bool same_address(const struct sockaddr *a, const struct sockaddr_storage *b, socklen_t n)
-{
-	if (a->sa_family != b->ss_family)
-		return false;
-	if (a->sa_family == AF_UNIX)
-		return strcmp(((const struct sockaddr_un *)a)->sun_path, ((const struct sockaddr_un *)b)->sun_path) == 0;
-	return memcmp(a, b, n) == 0;
-}
-
-int upgrade_take_listener(const struct sockaddr *a, socklen_t n)
-{
-	for (unsigned i = 1; i < nhanded; i++) {
-		struct sockaddr_storage bound = {0};
-		socklen_t len = sizeof bound;
-		if (handed[i] >= 0 && getsockname(handed[i], (struct sockaddr *)&bound, &len) == 0 && same_address(a, &bound, n))
-			return take(i);
-	}
-	return -1;
-}
-
-void upgrade_drop_rest(void)
-{
-	for (unsigned i = 0; i < nhanded; i++)
-		if (handed[i] >= 0)
-			close(take(i));
 }
 
 /* ---- may it be done? ---- */
@@ -197,11 +124,11 @@ static void keep_back(int fd)
 
 void upgrade_execute(int store)
 {
-	char list[HANDED_MAX * 12];
+	char list[HANDOVER_MAX * 12];
 	list_end = list + sprintf(list, "%d", (int)getpid());
 	hand_over(store);
 	listen_each(hand_over);
-	setenv(VARIABLE, list, 1);
+	setenv(HANDOVER_VARIABLE, list, 1);
 	char *here = getcwd(NULL, 0);
 	if (*folder && chdir(folder))
 		log_warning("Cannot go back to %s: %s", folder, strerror(errno));
@@ -211,7 +138,7 @@ void upgrade_execute(int store)
 	if (here && chdir(here))
 		log_warning("Cannot go back to %s: %s", here, strerror(errno));
 	free(here);
-	unsetenv(VARIABLE);
+	unsetenv(HANDOVER_VARIABLE);
 	keep_back(store);
 	listen_each(keep_back);
 }
