@@ -2,6 +2,7 @@
 /* bulkhead-server: arguments, configuration, supervisor. */
 #include "base/config.h"
 #include "base/descriptors.h"
+#include "proc/fsck.h"
 #include "proc/process.h"
 #include "proc/title.h"
 #include "proc/upgrade.h"
@@ -9,6 +10,7 @@
 int main(int argc, char **argv)
 {
 	descriptors_begin();
+	fsck_if_asked(argc, argv);
 	title_reserve();
 	worker_prepare();
 	upgrade_receive(argc, argv);
