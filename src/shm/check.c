@@ -121,6 +121,8 @@ static bool check_arena(struct check *c)
 		free += !taken;
 		holes += !backed && i % SLABS_PER_EXTENT == 0;
 	}
+	if (!arena_punching_is_sound())
+		return check_bad(c, off_of(&a->punching), "what is being given back to the kernel is in use");
 	if (free != a->free_slabs)
 		return check_bad(c, off, "%llu slabs are free, not %llu", (unsigned long long)free, (unsigned long long)a->free_slabs);
 	if (holes != a->holes)
@@ -139,8 +141,7 @@ static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
 {
 	const struct slab *s = slab_at(slab_off(i));
 	uint64_t used = 0;
-	if (s->heap >= SUPER->heaps || s->class >= CLASSES_MAX || s->size == 0 || s->size != heap_class_size(s->size) ||
-	    s->data_off + (uint64_t)s->nblocks * s->size > SLAB_BYTES || s->data_off < sizeof *s + (s->nblocks + 63) / 64 * 8)
+	if (!slab_has_shape(s))
 		return check_bad(c, slab_off(i), "a slab with a damaged head");
 	for (uint32_t w = 0; w < (s->nblocks + 63) / 64; w++) {
 		uint32_t left = s->nblocks - w * 64;

@@ -119,6 +119,8 @@ static bool look_at_table(struct look *l)
 		return (b->nbuckets == 0 && b->count == 0) || check_bad(l->c, MINE(l), "a bin without a table");
 	if (!check_reach(l->c, &b->table, b->table, b->nbuckets * 64ull, BLOCK_META, "a table"))
 		return false;
+	if (l->live && b->nbuckets == 0)
+		return check_bad(l->c, MINE(l), "a table without a bucket");
 	const uint64_t *cells = at(b->table);
 	for (uint64_t i = 0; i < (uint64_t)b->nbuckets * CELLS; i++)
 		if (cells[i] && !look_at_cell(l, &cells[i]))
