@@ -21,6 +21,7 @@ enum request {
 	REQUEST_CONFIG_GET_SECRET, /* "requirepass": "+" and its value, to a caller that is authenticated */
 	REQUEST_CONFIG_RESETSTAT,  /* no text */
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
+	REQUEST_REAP,        /* no text: "+OK" once no process that is dead, or sure to die, shows on its page as living */
 };
 
 #define CHANNEL_TEXT_MAX 60000u

@@ -85,7 +85,7 @@ enum retire {
 struct control_slot {
 	_Atomic uint32_t seq;      /* odd while the owner changes `client` */
 	_Atomic uint32_t kind;     /* enum process_kind, for INFO; by the supervisor */
-	_Atomic int32_t pid;       /* 0: nobody holds the slot; by the supervisor */
+	_Atomic int32_t pid;       /* 0: nobody holds the slot, or who does is sure to die; by the supervisor */
 	_Atomic uint32_t busy;     /* 1: a worker with a client; 0: a spare one */
 	_Atomic uint32_t retire;   /* enum retire, by the supervisor to a spare worker */
 	uint32_t reserved;
@@ -150,6 +150,9 @@ void client_info_end(void);
  * bounded number of tries against a page that never comes to rest (its owner died in the middle) it gives what is there.
  */
 bool client_info_read(uint32_t slot, struct client_info *out, int32_t *pid);
+
+/* The same of a process that is gone or about to go, whatever its pid shows. Supervisor, before the page is cleared. */
+bool client_info_last(uint32_t slot, struct client_info *out);
 
 /* "ip:port", "[ip6]:port", or "path:0" for a unix socket. Returns the length. */
 size_t client_addr_text(const struct client_addr *a, char out[CONTROL_ADDR_MAX]);
