@@ -146,7 +146,9 @@ static void debug_fsck(struct cmd *c)
 
 static void debug_segfault(void)
 {
-	*(volatile int *)NULL = 0;
+	volatile int *volatile nowhere = NULL;
+
+	*nowhere = 0;
 }
 
 /* ---- */
