@@ -124,3 +124,96 @@ fill() { for i in $(seq "$1"); do echo "SET key:$i value:$i"; done | redis-cli -
     done
     stop_server
 }
+
+# ---- crashes ----
+
+# end_server: after crashes that were meant, so the log is not asked.
+end_server() {
+    kill -TERM "$SERVER_PID"
+    eventually 15 dead "$SERVER_PID"
+    same '' "$(shm_objects "$PORT")"
+}
+crash() { r DEBUG SEGFAULT 2>&1 || true; }
+logged() { grep -qE -- "$1" "$SERVER_LOG"; }
+# connect: an open connection that has been served; sets FD and PID, its worker.
+connect() {
+    exec {FD}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'CLIENT ID\r\n' >&"$FD"
+    local id
+    read -r -t 5 id <&"$FD"
+    id=${id//[^0-9]/}
+    PID=$(q CLIENT LIST ID "$id" | sed 's/.* pid=\([0-9]*\).*/\1/')
+}
+
+@test "the report of a crash says who, what and where, and no value" {
+    own_server
+    expect OK SET secret-key secret-value
+    [[ $(crash) == *'closed'* ]]
+    eventually 5 logged 'The worker [0-9]* was ended by signal 11'
+    logged 'crashed by signal: 11, si_code: 1, address: 0x0$'
+    logged 'While serving client id=[0-9]+ addr=127\.0\.0\.1:[0-9]+, command debug$'
+    logged 'Addresses in the program: 0x[0-9a-f]+ 0x'
+    same 1 "$(grep -c 'crashed by signal' "$SERVER_LOG")"
+    [[ $(r DEBUG PANIC 2>&1) == *closed* ]]
+    eventually 5 logged 'The worker [0-9]* was ended by signal 6'
+    logged 'panic at src/cmd/cmd_debug.c:[0-9]*: DEBUG PANIC was called'
+    connect
+    kill -SEGV "$PID"
+    eventually 5 dead "$PID"
+    same 3 "$(grep -c 'Addresses in the program' "$SERVER_LOG")"
+    if logged secret; then fail "the log has it"; fi
+    expect '"secret-value"' GET secret-key
+    expect OK DEBUG FSCK
+    end_server
+}
+
+@test "ten crashes within a minute from one address: it is refused, others are not" {
+    own_server --unixsocket "$BATS_TEST_TMPDIR/s"
+    for i in {1..9}; do
+        [[ $(crash) == *closed* ]]
+        expect PONG PING
+    done
+    crash
+    eventually 5 refused
+    logged '10 crashes within a minute by clients from 127\.0\.0\.1: refusing that address for a minute'
+    for i in {1..5}; do refused; done
+    same PONG "$(redis-cli -s "$BATS_TEST_TMPDIR/s" PING)"
+    same +PONG "$(from_address 127.0.0.2)"
+    same 1 "$(grep -c 'refusing that address' "$SERVER_LOG")"
+    rejected=$(redis-cli -s "$BATS_TEST_TMPDIR/s" INFO stats | tr -d '\r' | sed -n 's/^rejected_connections://p')
+    ((rejected >= 6)) || fail "$rejected rejected"
+    # Who may set the parameter can let the address in again.
+    same OK "$(redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET crash-limit 0)"
+    eventually 5 served
+    for i in {1..12}; do crash; done
+    expect PONG PING
+    # Clients of the unix socket have no address.
+    same OK "$(redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET crash-limit 3)"
+    for i in {1..5}; do redis-cli -s "$BATS_TEST_TMPDIR/s" DEBUG SEGFAULT || true; done
+    same PONG "$(redis-cli -s "$BATS_TEST_TMPDIR/s" PING)"
+    end_server
+}
+refused() { [[ $(r PING 2>&1) == *'too many processes have crashed'* ]]; }
+served() { [[ $(r PING 2>&1) == PONG ]]; }
+from_address() {
+    python3 -c "
+import socket, sys
+s = socket.create_connection(('127.0.0.1', $PORT), 5, ('$1', 0))
+s.sendall(b'PING\r\n')
+print(s.recv(100).decode().strip())"
+}
+
+@test "workers that somebody kills are no crashes" {
+    own_server --crash-limit 5
+    for signal in KILL SEGV ABRT BUS; do
+        for i in {1..6}; do
+            connect
+            kill -"$signal" "$PID"
+            eventually 5 dead "$PID"
+            exec {FD}>&-
+        done
+    done
+    expect PONG PING
+    if logged 'refusing that address'; then fail "the log has it"; fi
+    end_server
+}

@@ -12,6 +12,7 @@
 #include "proc/reap.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/crashers.h"
 #include "proc/helpers.h"
 #include "proc/process.h"
 #include "proc/spares.h"
@@ -41,17 +43,37 @@ static void tell(uint32_t slot, const struct process *p, int code, int status)
 			    strsignal(status), client);
 }
 
+/*
+ * A crash is the process's own doing: status other than 0, or a fault that nobody sent. SIGKILL comes from outside always, so who kills
+ * a hundred workers does not lock out their clients' address.
+ */
+static bool is_crash(const siginfo_t *info, uint32_t slot)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+	if (info->si_code == CLD_EXITED)
+		return info->si_status != 0;
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		if (info->si_status == faults[i])
+			return !atomic_load_explicit(&control_page(slot)->was_sent, memory_order_relaxed);
+	return false;
+}
+
 static void reap(const siginfo_t *info)
 {
 	uint32_t slot = table_find(info->si_pid);
 	if (!slot)
 		return;
-	struct process p = *table_at(slot);
 	bool clean = info->si_code == CLD_EXITED && info->si_status == 0;
+	/* What it told of its client may not have been read yet. */
+	if (!clean)
+		crashers_hear();
+	struct process p = *table_at(slot);
 	bool had_client = atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed);
 	bool stopping = atomic_load_explicit(&control->shutting_down, memory_order_relaxed);
 	if (!clean) {
 		atomic_fetch_add_explicit(&control->died[p.kind], 1, memory_order_relaxed);
+		if (!stopping && is_crash(info, slot))
+			crashers_note(&p.peer);
 		if (!stopping)
 			tell(slot, &p, info->si_code, info->si_status);
 	}

@@ -162,6 +162,8 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 {
 	/* First of all: nothing that goes wrong from here on can reach the data, and a core holds none of it. */
 	region_unmap();
+	if (my_page && info->si_code <= 0 && info->si_pid != getpid())
+		atomic_store_explicit(&my_page->was_sent, 1, memory_order_relaxed);
 	char line[400], *w = line, *end = line + sizeof line - 1;
 	w = put(w, end, "Bulkhead " BULKHEAD_VERSION " crashed by signal: ");
 	w = put_number(w, end, sig);
