@@ -2,6 +2,7 @@
 /* bulkhead-server: arguments, configuration, supervisor. */
 #include "base/config.h"
 #include "base/descriptors.h"
+#include "proc/fsck.h"
 #include "proc/handover.h"
 #include "proc/process.h"
 #include "proc/title.h"
@@ -10,6 +11,7 @@
 int main(int argc, char **argv)
 {
 	descriptors_begin();
+	fsck_if_asked(argc, argv);
 	title_reserve();
 	worker_prepare();
 	upgrade_keep_arguments(argc, argv);

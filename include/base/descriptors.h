@@ -3,7 +3,7 @@
  * Where the supervisor keeps its descriptors, so that a child drops whole groups of them with one call.
  *
  *   0 ..  15   what every process needs: log, channel, store
- *  16 ..  39   listening sockets, their epoll, the eventfd for notices: dropped by a worker that has a client, and by
+ *  16 ..  39   listening sockets, their epoll, the pipe for notices: dropped by a worker that has a client, and by
  *             helpers at once
  *  40 ..  63   the supervisor's own: dropped by every child at once
  *

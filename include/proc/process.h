@@ -43,6 +43,7 @@ struct process {
 	uint8_t kind, state;
 	bool trusted;     /* its client may ask for what needs a password: none was set when it came, or AUTH succeeded */
 	bool may_attach;  /* it was given the store */
+	struct client_addr peer; /* of a worker that has told of its client; see crashers.h */
 };
 
 /* Makes the table for control->slots slots. */

@@ -27,6 +27,9 @@ void arena_mark(uint64_t first, uint64_t n, bool taken);
 bool arena_is_taken(uint64_t i);
 bool arena_is_backed(uint64_t i);
 
+/* For checks: whether the extents noted as being given back are out of use. */
+bool arena_punching_is_sound(void);
+
 /*
  * The expirer's housekeeping, no lock held, one process at a time: keeps spare slabs beyond the reserve, gives empty extents beyond
  * four back to the kernel once all readers have left, asks for huge pages. Waits a few ms at most, then goes on at the next call; what a dead

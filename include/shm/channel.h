@@ -15,12 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shm/control.h"
+
 enum request {
 	REQUEST_AUTH,        /* "user\0password": "+OK" with the store's descriptor attached, or "WRONGPASS ..." */
 	REQUEST_CONFIG_SET,  /* "name\0value\0name\0value...": all or nothing; each is followed by \0, the last one too */
 	REQUEST_CONFIG_GET_SECRET, /* "requirepass": "+" and its value, to a caller that is authenticated */
 	REQUEST_CONFIG_RESETSTAT,  /* no text */
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
+	REQUEST_REAP,        /* no text: "+OK" once no process that is dead, or sure to die, shows on its page as living */
 };
 
 #define CHANNEL_TEXT_MAX 60000u
@@ -34,16 +37,29 @@ enum request {
 long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out);
 
 /* Tells the supervisor without waiting that a client came. Before descriptors_drop_listening. */
-void channel_notify(void);
+void channel_notify(const struct client_addr *peer);
 
 /* ---- for the supervisor ---- */
 
 /* Makes the channel. Returns nothing: fatal on failure. Supervisor only, once, before any fork. */
 void channel_create(void);
 
-/* Descriptors that become readable when a request, or a notice, has come. The latter is never read: watch it edge-triggered. */
+/* Descriptors that become readable when a request, or a notice, has come. */
 int channel_request_fd(void);
 int channel_notice_fd(void);
+
+/*
+ * What channel_notify said. To be believed: only a spare worker can say anything, and it closes the descriptor before it reads from its
+ * client.
+ */
+struct channel_notice {
+	uint32_t slot;
+	int32_t pid;
+	struct client_addr peer;
+};
+
+/* Takes the next notice; false: there is none. */
+bool channel_take_notice(struct channel_notice *out);
 
 struct channel_request {
 	enum request what;

@@ -13,6 +13,7 @@
 struct check {
 	char *why;           /* receives the first thing wrong */
 	size_t cap;
+	bool beside;         /* others live; see check_begin_beside */
 	uint64_t *reached;   /* a bit per 8 bytes from the first extent on: a block found by way of references */
 	uint64_t meta[HEAPS_MAX + 1]; /* bytes of reached BLOCK_META per heap; the last for runs */
 };
@@ -20,8 +21,23 @@ struct check {
 /* Begins: locks free, versions even, slots and pins in order, heaps and arena consistent in themselves. */
 bool check_begin(struct check *c, char *why, size_t cap);
 
-/* The block at `r` is in use as `kind` for at least `size` bytes, and nothing else refers to it. `what` names it. */
-bool check_reach(struct check *c, ref r, uint64_t size, enum block_kind kind, const char *what);
+/*
+ * The same while other processes live: the caller holds every stripe and the arena lock, and the journals of all others were empty
+ * after it had the stripes. They can wait for locks, read, and take and drop pins; nothing else.
+ */
+bool check_begin_beside(struct check *c, char *why, size_t cap);
+
+/* Whether slot `i` has nothing under way that could change a byte while its process holds no stripe. */
+bool check_slot_rests(uint32_t i);
+
+/* Heaps', arena's and map's locks alone: nobody holds one. Part of check_begin. */
+bool check_leaf_locks(struct check *c);
+
+/*
+ * The block at `r` is in use as `kind` for at least `size` bytes, and nothing else refers to it. `what` names it, `from` is the
+ * word that refers to it, for the report.
+ */
+bool check_reach(struct check *c, const void *from, ref r, uint64_t size, enum block_kind kind, const char *what);
 
 /* Whether the block was reached already. */
 bool check_was_reached(const struct check *c, ref r);

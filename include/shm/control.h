@@ -85,25 +85,34 @@ enum retire {
 struct control_slot {
 	_Atomic uint32_t seq;      /* odd while the owner changes `client` */
 	_Atomic uint32_t kind;     /* enum process_kind, for INFO; by the supervisor */
-	_Atomic int32_t pid;       /* 0: nobody holds the slot; by the supervisor */
+	_Atomic int32_t pid;       /* 0: nobody holds the slot, or who does is sure to die; by the supervisor */
 	_Atomic uint32_t busy;     /* 1: a worker with a client; 0: a spare one */
 	_Atomic uint32_t retire;   /* enum retire, by the supervisor to a spare worker */
-	uint32_t reserved;
+	_Atomic uint32_t was_sent; /* 1: it dies of a signal that another process sent; by its crash handler */
 	_Atomic uint64_t counters[COUNTERS];
 	struct client_info client;
 };
 _Static_assert(sizeof(struct control_slot) <= CONTROL_SLOT_SIZE, "a slot is one page");
+
+/* An address that is refused (proc/crashers.h), in network byte order. */
+struct refused {
+	_Atomic uint64_t net, host;
+	_Atomic int64_t until_ms;              /* monotonic; 0: nobody */
+};
+#define REFUSED_MAX 64u
 
 struct control {
 	uint32_t slots;                        /* slots that exist */
 	int32_t supervisor_pid;
 	int64_t start_ms;                      /* wall clock */
 	_Atomic uint32_t shutting_down;
+	_Atomic uint32_t nrefused;             /* entries of refused[] with a time */
 	_Atomic uint32_t slots_used;           /* no slot at or above this number was ever held: where a search may end */
 	_Atomic uint64_t ended[COUNTERS];      /* counters of processes that are gone, less what RESETSTAT took off */
 	_Atomic uint64_t started[PROC_KINDS], died[PROC_KINDS]; /* processes started; ended by a signal or non-zero */
 	char run_id[41];
 	char store_name[64];                   /* shm object of the main store, for messages */
+	struct refused refused[REFUSED_MAX];
 	struct config config;
 };
 
@@ -150,6 +159,9 @@ void client_info_end(void);
  * bounded number of tries against a page that never comes to rest (its owner died in the middle) it gives what is there.
  */
 bool client_info_read(uint32_t slot, struct client_info *out, int32_t *pid);
+
+/* The same of a process that is gone or about to go, whatever its pid shows. Supervisor, before the page is cleared. */
+bool client_info_last(uint32_t slot, struct client_info *out);
 
 /* "ip:port", "[ip6]:port", or "path:0" for a unix socket. Returns the length. */
 size_t client_addr_text(const struct client_addr *a, char out[CONTROL_ADDR_MAX]);

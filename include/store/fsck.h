@@ -15,4 +15,10 @@
  */
 bool store_fsck(char *why, size_t cap);
 
+/*
+ * The same for a store on which others work, called by the body of a PLAN_WRITE_ALL access: readers go on meanwhile, writers wait.
+ * False also when somebody does not finish within 2 s what it did before the stripes were taken.
+ */
+bool store_fsck_beside(char *why, size_t cap);
+
 #endif

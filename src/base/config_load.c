@@ -214,6 +214,7 @@ static _Noreturn void usage(int status)
 		"       bulkhead-server - (read the configuration from standard input)\n"
 		"       bulkhead-server -v or --version\n"
 		"       bulkhead-server -h or --help\n"
+		"       bulkhead-server --check PORT, STORE or PATH (verify the data that no server has)\n"
 		"       bulkhead-server --store-format (which data in shared memory it can go on with)\n\n"
 		"Examples:\n"
 		"       bulkhead-server (run the server with the defaults)\n"

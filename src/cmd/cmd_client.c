@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "base/panic.h"
 #include "help.h"
+#include "info.h"
 #include "shm/control.h"
 
 static bool printable(const struct arg *a)
@@ -125,6 +126,7 @@ static int by_id(const void *x, const void *y)
 /* The clients there are, the oldest first. The array is the caller's to free. */
 static struct entry *list_clients(size_t *n)
 {
+	info_refresh();
 	uint32_t end = atomic_load_explicit(&control->slots_used, memory_order_relaxed);
 	struct entry *v = malloc((end + 1) * sizeof *v);
 	struct client_info info;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DEBUG, where enable-debug-command allows it: SLEEP and OBJECT.
+ * DEBUG, where enable-debug-command allows it: SLEEP, OBJECT, FSCK, and ways to die.
  *
- * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else.
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; FSCK keeps writers waiting, not readers.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,10 +13,12 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/num.h"
+#include "base/panic.h"
 #include "base/stop.h"
 #include "shm/control.h"
 #include "shm/layout.h"
 #include "store/access.h"
+#include "store/fsck.h"
 
 static bool local_client(void)
 {
@@ -116,6 +118,39 @@ static void debug_object(struct cmd *c)
 		reply_oom(c);
 }
 
+/* ---- FSCK ---- */
+
+static int fsck_body(struct access *a, void *arg)
+{
+	struct cmd *c = arg;
+	char why[256];
+
+	(void)a;
+	cmd_start_over(c);
+	if (store_fsck_beside(why, sizeof why))
+		reply_ok(c->out);
+	else
+		reply_errorf(c->out, "ERR The store is damaged: %s", why);
+	return CMD_DONE;
+}
+
+static void debug_fsck(struct cmd *c)
+{
+	struct plan plan = {.kind = PLAN_WRITE_ALL, .db = cmd_db(c), .now = c->session->now};
+
+	if (access_run(&plan, fsck_body, c) < 0)
+		reply_oom(c);
+}
+
+/* ---- dying ---- */
+
+static void debug_segfault(void)
+{
+	volatile int *volatile nowhere = NULL;
+
+	*nowhere = 0;
+}
+
 /* ---- */
 
 static void debug_help(struct cmd *c)
@@ -123,6 +158,9 @@ static void debug_help(struct cmd *c)
 	static const char *const lines[] = {
 	    "SLEEP seconds", "    Sleeps before it answers; nobody else notices.",
 	    "OBJECT key",    "    How the value of a key is kept.",
+	    "FSCK",          "    Checks the whole store; writers wait meanwhile.",
+	    "SEGFAULT",      "    Has this client's process die of a bad reference.",
+	    "PANIC",         "    Has this client's process find an invariant broken.",
 	    "HELP",          "    The subcommands of DEBUG.",
 	};
 
@@ -146,6 +184,12 @@ enum cmd_result cmd_debug(struct cmd *c)
 		debug_sleep(c);
 	else if (c->argc == 3 && arg_ieq(what, "object"))
 		debug_object(c);
+	else if (c->argc == 2 && arg_ieq(what, "fsck"))
+		debug_fsck(c);
+	else if (c->argc == 2 && arg_ieq(what, "segfault"))
+		debug_segfault();
+	else if (c->argc == 2 && arg_ieq(what, "panic"))
+		panic("DEBUG PANIC was called");
 	else if (c->argc == 2 && arg_ieq(what, "help"))
 		debug_help(c);
 	else

@@ -83,6 +83,7 @@ static void section_clients(struct buf *b)
 {
 	struct process_counts n;
 
+	info_refresh();
 	info_processes(&n);
 	field_u64(b, "connected_clients", n.busy);
 	field_u64(b, "cluster_connections", 0);
@@ -207,6 +208,7 @@ static void section_processes(struct buf *b)
 	};
 	struct process_counts n;
 
+	info_refresh();
 	info_processes(&n);
 	for (int k = 0; k < PROC_KINDS; k++) {
 		uint64_t started = atomic_load_explicit(&control->started[k], memory_order_relaxed);

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "shm/channel.h"
 
 #define LOOKED_AT 64u /* workers whose memory is looked at */
 
@@ -34,6 +35,14 @@ static int32_t slot_pid(uint32_t slot)
 static enum process_kind slot_kind(uint32_t slot)
 {
 	return (enum process_kind)atomic_load_explicit(&control_page(slot)->kind, memory_order_relaxed);
+}
+
+void info_refresh(void)
+{
+	char answer[64];
+
+	/* Without an answer the figures are as old as the supervisor's last look. */
+	channel_call(REQUEST_REAP, NULL, 0, answer, sizeof answer, NULL);
 }
 
 void info_processes(struct process_counts *out)

@@ -14,6 +14,9 @@ struct process_counts {
 };
 void info_processes(struct process_counts *out);
 
+/* Has the supervisor see to it that what is counted next lives: asked before clients are counted or listed. */
+void info_refresh(void);
+
 /* Processor time of the running processes, and of those that have ended; microseconds. */
 struct cpu_times {
 	int64_t user, sys, ended_user, ended_sys;

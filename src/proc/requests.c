@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "proc/listen.h"
 #include "proc/process.h"
+#include "proc/reap.h"
 #include "proc/shutdown.h"
 #include "proc/spares.h"
 #include "shm/channel.h"
@@ -213,6 +214,10 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_SHUTDOWN:
 		serve_shutdown(r);
+		return;
+	case REQUEST_REAP:
+		reap_hide_dying();
+		answer(r, "+OK");
 		return;
 	}
 	answer(r, "ERR unknown request");

@@ -2,15 +2,18 @@
 /*
  * Signals (proc/signals.h), and the report of a crash.
  *
- * Runs in every process; owns the handlers and the alternate stack. No locks. A crash while reporting a crash ends the
- * process at once, because the handlers are one-shot.
+ * Runs in every process; owns the handlers and the alternate stack. No locks. A process that crashes lets go of the store before anything
+ * else; what it held there is the medic's. It calls nothing that allocates, for it may have crashed inside malloc. A crash while reporting a
+ * crash ends the process at once, because the handlers are one-shot.
  */
 #include "proc/signals.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -21,6 +24,7 @@
 #include "base/version.h"
 #include "base/descriptors.h"
 #include "shm/control.h"
+#include "shm/region.h"
 
 #define TRACE_MAX 16
 #define STACK_WORDS 1024
@@ -102,6 +106,15 @@ static bool is_code(uintptr_t a)
 }
 
 /*
+ * Asks the kernel, who does not fault: it takes the mask before it looks at what is to be done with it, which is nothing. Not by way of
+ * the library, which takes the mask itself.
+ */
+static bool is_readable(const uintptr_t *word)
+{
+	return syscall(SYS_rt_sigprocmask, -1, word, NULL, sizeof *word) == 0 || errno != EFAULT;
+}
+
+/*
  * Words on the stack that point into the program: return addresses and a few strays, innermost first. Unlike unwinding it
  * needs no tables and no allocation. As distances from the program's start, which is what addr2line wants.
  */
@@ -117,13 +130,9 @@ static void log_trace(const ucontext_t *u)
 	bool own_stack = here >= (uintptr_t)crash_stack && here < (uintptr_t)crash_stack + CRASH_STACK;
 	const uintptr_t *word = (const uintptr_t *)(sp & ~(uintptr_t)7);
 	for (int i = 0, found = 0; own_stack && sp && i < STACK_WORDS && found < TRACE_MAX; i++) {
-		/* The stack may end on the next page: ask the kernel, who does not fault. */
-		if (((uintptr_t)(word + i) & 4095) == 0 || i == 0) {
-			sigset_t probe;
-			if (sigprocmask(SIG_BLOCK, (const sigset_t *)(const void *)(word + i), &probe) != 0)
-				break;
-			sigprocmask(SIG_SETMASK, &probe, NULL);
-		}
+		/* The stack may end on the next page. */
+		if ((((uintptr_t)(word + i) & 4095) == 0 || i == 0) && !is_readable(word + i))
+			break;
 		if (is_code(word[i])) {
 			w = put(w, end, " ");
 			w = put_hex(w, end, word[i] - base);
@@ -133,8 +142,28 @@ static void log_trace(const ucontext_t *u)
 	log_signal_safe(line);
 }
 
+static void log_client(void)
+{
+	char line[200 + CONTROL_ADDR_MAX], addr[CONTROL_ADDR_MAX], cmd[sizeof my_page->client.cmd], *w, *end = line + sizeof line - 1;
+	memcpy(cmd, my_page->client.cmd, sizeof cmd);
+	cmd[sizeof cmd - 1] = 0;
+	/* Formats into `addr` and allocates nothing. */
+	client_addr_text(&my_page->client.peer, addr);
+	w = put(line, end, "While serving client id=");
+	w = put_number(w, end, (int64_t)my_page->client.id);
+	w = put(w, end, " addr=");
+	w = put(w, end, addr);
+	w = put(w, end, ", command ");
+	put(w, end, cmd);
+	log_signal_safe(line);
+}
+
 static void on_crash(int sig, siginfo_t *info, void *context)
 {
+	/* First of all: nothing that goes wrong from here on can reach the data, and a core holds none of it. */
+	region_unmap();
+	if (my_page && info->si_code <= 0 && info->si_pid != getpid())
+		atomic_store_explicit(&my_page->was_sent, 1, memory_order_relaxed);
 	char line[400], *w = line, *end = line + sizeof line - 1;
 	w = put(w, end, "Bulkhead " BULKHEAD_VERSION " crashed by signal: ");
 	w = put_number(w, end, sig);
@@ -145,16 +174,8 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 		w = put_hex(w, end, (uintptr_t)info->si_addr);
 	}
 	log_signal_safe(line);
-	if (my_page && my_page->client.id) {
-		char cmd[64];
-		memcpy(cmd, my_page->client.cmd, sizeof cmd);
-		cmd[sizeof cmd - 1] = 0;
-		w = put(line, end, "While serving client id=");
-		w = put_number(w, end, (int64_t)my_page->client.id);
-		w = put(w, end, ", command ");
-		put(w, end, cmd);
-		log_signal_safe(line);
-	}
+	if (my_page && my_page->client.id)
+		log_client();
 	log_trace(context);
 	/* The handler was one-shot, so this is the default: a core where they are wanted, and the true cause for the parent. */
 	kill(getpid(), sig);

@@ -23,6 +23,7 @@
 #include "base/panic.h"
 #include "base/version.h"
 #include "base/descriptors.h"
+#include "proc/crashers.h"
 #include "proc/handover.h"
 #include "proc/helpers.h"
 #include "proc/listen.h"
@@ -130,7 +131,7 @@ static void start(void)
 		watch(name_watch, EPOLLIN);
 	watch(signal_fd, EPOLLIN);
 	watch(channel_request_fd(), EPOLLIN);
-	watch(channel_notice_fd(), EPOLLIN | EPOLLET);
+	watch(channel_notice_fd(), EPOLLIN);
 	spares_init(epoll);
 	instance_write_pid();
 	set_scheduling();
@@ -191,7 +192,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int wait_ms(int64_t now)
 {
-	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
+	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), earlier(shutdown_deadline(), crashers_deadline()));
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -205,7 +206,9 @@ static void take_event(int fd)
 		requests_serve();
 	else if (fd == name_watch)
 		instance_store_changed(fd, launch_store_fd());
-	else if (fd != channel_notice_fd())
+	else if (fd == channel_notice_fd())
+		crashers_hear();
+	else
 		spares_refuse(fd);
 }
 
@@ -216,6 +219,7 @@ _Noreturn static void run(void)
 		int64_t now = clock_mono_ms();
 		reap_all();
 		helpers_tick(now);
+		crashers_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

@@ -23,6 +23,7 @@
 #include "base/stop.h"
 #include "cmd/session.h"
 #include "base/descriptors.h"
+#include "proc/crashers.h"
 #include "proc/listen.h"
 #include "proc/patience.h"
 #include "proc/process.h"
@@ -165,6 +166,10 @@ static bool admitted(int fd)
 {
 	if (atomic_load_explicit(&my_page->retire, memory_order_acquire) == RETIRE_REFUSE) {
 		refuse(fd, "-ERR max number of clients reached\r\n");
+		return false;
+	}
+	if (crashers_refused(&my_page->client.peer)) {
+		refuse(fd, "-ERR too many processes have crashed for this address, try again in a minute\r\n");
 		return false;
 	}
 	if (config->protected_mode && !config->password_set && !is_loopback(&my_page->client.peer)) {
@@ -411,7 +416,9 @@ void worker_main(const struct launch *l)
 	if (fd < 0)
 		return;
 	atomic_store_explicit(&my_page->busy, 1, memory_order_release);
-	channel_notify();
+	struct client_addr from = {0};
+	keep_address(&peer, &from);
+	channel_notify(&from);
 	descriptors_drop_listening();
 	introduce(fd, &peer);
 	if (!admitted(fd))

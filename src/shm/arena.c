@@ -107,6 +107,19 @@ static bool is_punched(uint64_t e)
 	return p && e >= first && e < first + (p >> PUNCH_COUNT);
 }
 
+bool arena_punching_is_sound(void)
+{
+	uint64_t p = SUPER->arena.punching, n = p >> PUNCH_COUNT, first = (p & PUNCH_FIRST) - 1;
+	if (p == 0)
+		return true;
+	if (n == 0 || n > PUNCH_MAX || first >= SUPER->arena.nextents || n > SUPER->arena.nextents - first)
+		return false;
+	for (uint64_t e = first; e < first + n; e++)
+		if (arena_is_backed(e * SLABS_PER_EXTENT))
+			return false;
+	return true;
+}
+
 /* Backs an extent. The kernel's refusal takes milliseconds when memory is full, so it is believed for a while. */
 static bool back_extent(uint64_t e)
 {

@@ -2,15 +2,15 @@
 /*
  * The channel to the supervisor (shm/channel.h).
  *
- * Every process asks; the supervisor takes and answers. Owns three descriptors: both ends of the request socket, and the
- * eventfd for notices. No locks. A caller that dies has its answer thrown away by the kernel; a request cut short by
+ * Every process asks; the supervisor takes and answers. Owns three descriptors: both ends of the request socket, and of
+ * the pipe for notices. No locks. A caller that dies has its answer thrown away by the kernel; a request cut short by
  * its sender's death was never sent, because a datagram goes in one piece.
  */
 #include "shm/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,7 +28,8 @@ struct head {
 
 static int ask_fd = -1;    /* the children's end */
 static int take_fd = -1;   /* the supervisor's */
-static int notice_fd = -1;
+static int notice_fd = -1; /* children's end of a pipe */
+static int heard_fd = -1;  /* the supervisor's */
 static char *incoming;     /* the request being served: in memory that children do not see, for it may be a password */
 
 void channel_create(void)
@@ -38,11 +39,13 @@ void channel_create(void)
 		fatal("Cannot create the channel to the supervisor: %s", strerror(errno));
 	ask_fd = pair[0];
 	take_fd = descriptor_move(pair[1], FD_PRIVATE);
-	notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	/* A worker with a client keeps no copy: one could fill it for good, and nobody would hear of clients any more. */
-	if (notice_fd >= 0)
-		notice_fd = descriptor_move(notice_fd, FD_LISTEN);
-	if (notice_fd < 0 || io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
+	/* A worker with a client keeps no copy: it could tell lies about others, or fill it. */
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		fatal("Cannot create a pipe: %s", strerror(errno));
+	heard_fd = descriptor_move(ends[0], FD_PRIVATE);
+	notice_fd = descriptor_move(ends[1], FD_LISTEN);
+	if ( io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
 		fatal("Cannot set up the channel to the supervisor: %s", strerror(errno));
 	incoming = config_secret_memory(sizeof(struct head) + CHANNEL_TEXT_MAX + 1);
 }
@@ -54,7 +57,7 @@ int channel_request_fd(void)
 
 int channel_notice_fd(void)
 {
-	return notice_fd;
+	return heard_fd;
 }
 
 /* Sends the request with the far end of the answer's socket attached. */
@@ -102,12 +105,21 @@ long channel_call(enum request what, const char *text, size_t n, char *answer, s
 	return got > 0 ? got : -1;
 }
 
-void channel_notify(void)
+void channel_notify(const struct client_addr *peer)
 {
-	uint64_t one = 1;
-	/* A full counter is news enough. */
-	while (write(notice_fd, &one, sizeof one) < 0 && errno == EINTR)
+	struct channel_notice n = {my_slot, getpid(), *peer};
+	/* In one piece; a full pipe is news enough. */
+	while (write(notice_fd, &n, sizeof n) < 0 && errno == EINTR)
 		;
+}
+
+bool channel_take_notice(struct channel_notice *out)
+{
+	ssize_t n;
+	do
+		n = read(heard_fd, out, sizeof *out);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof *out;
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "shm/arena.h"
 #include "shm/lock.h"
 #include "shm/pin.h"
+#include "shm/region.h"
 #include "shm/slot.h"
 #include "slab.h"
 
@@ -41,26 +42,42 @@ static bool lock_free(struct check *c, lock_word *l, const char *what, uint32_t 
 	return owner == 0 || check_bad(c, off_of(l), "the lock of %s %u is held by slot %u", what, i, owner);
 }
 
+bool check_leaf_locks(struct check *c)
+{
+	for (uint32_t i = 0; i < SUPER->heaps; i++)
+		if (!lock_free(c, &store_heap(i)->lock, "heap", i))
+			return false;
+	return (c->beside || lock_free(c, &SUPER->arena.lock, "the arena", 0)) && lock_free(c, &SUPER->map_lock, "the map", 0);
+}
+
 static bool check_locks(struct check *c)
 {
 	for (uint32_t i = 0; i < STRIPES; i++) {
 		struct stripe *s = store_stripe(i);
-		if (!lock_free(c, &s->lock, "stripe", i))
+		if (!(c->beside && lock_owner(&s->lock) == self_id) && !lock_free(c, &s->lock, "stripe", i))
 			return false;
 		if (atomic_load(&s->version) & 1)
 			return check_bad(c, off_of(s), "the version of stripe %u is odd", i);
 	}
-	for (uint32_t i = 0; i < SUPER->heaps; i++)
-		if (!lock_free(c, &store_heap(i)->lock, "heap", i))
-			return false;
-	return lock_free(c, &SUPER->arena.lock, "the arena", 0) && lock_free(c, &SUPER->map_lock, "the map", 0) &&
-	       lock_free(c, &SUPER->sweep_lock, "the sweeper", 0);
+	/* A sweeper holds its lock between transactions too. */
+	return check_leaf_locks(c) && (c->beside || lock_free(c, &SUPER->sweep_lock, "the sweeper", 0));
+}
+
+bool check_slot_rests(uint32_t i)
+{
+	const struct slot *s = store_slot(i);
+	uint64_t state = atomic_load(&s->state);
+	/* One that waits for its first stripe has state RUNNING and no journal. */
+	return state != TXN_COMMITTED && state != TXN_ROLLED_BACK && __atomic_load_n(&s->jlen, __ATOMIC_ACQUIRE) == 0 &&
+	       __atomic_load_n(&s->seg.off, __ATOMIC_ACQUIRE) == 0 && atomic_load(&s->nleaf) == 0;
 }
 
 static bool check_slot(struct check *c, uint32_t i)
 {
 	struct slot *s = store_slot(i);
 	uint64_t off = off_of(s);
+	if (c->beside)
+		return i == self_id || check_slot_rests(i) || check_bad(c, off, "slot %u has something under way", i);
 	if (i != self_id && atomic_load(&s->activity) & 1)
 		return check_bad(c, off, "slot %u is in a command", i);
 	if (atomic_load(&s->state) != TXN_IDLE)
@@ -82,7 +99,8 @@ static bool check_slots(struct check *c)
 	for (uint32_t i = 1; i <= atomic_load(&SUPER->slot_high); i++)
 		if (!check_slot(c, i))
 			return false;
-	return pin_check() || check_bad(c, SUPER->off_pins, "a pin that the mask does not show");
+	/* Beside others a pin may be on its way. */
+	return c->beside || pin_check() || check_bad(c, SUPER->off_pins, "a pin that the mask does not show");
 }
 
 /* ---- arena ---- */
@@ -92,7 +110,7 @@ static bool check_arena(struct check *c)
 {
 	const struct arena *a = &SUPER->arena;
 	uint64_t free = 0, holes = 0, off = off_of(a);
-	if (a->nextents * EXTENT_BYTES > SUPER->reserve || a->hint > a->nextents * SLABS_PER_EXTENT)
+	if (a->hint > a->nextents * SLABS_PER_EXTENT)
 		return check_bad(c, off, "the arena has %llu extents", (unsigned long long)a->nextents);
 	for (uint64_t i = 0; i < a->nextents * SLABS_PER_EXTENT; i++) {
 		bool backed = arena_is_backed(i), taken = arena_is_taken(i);
@@ -103,6 +121,8 @@ static bool check_arena(struct check *c)
 		free += !taken;
 		holes += !backed && i % SLABS_PER_EXTENT == 0;
 	}
+	if (!arena_punching_is_sound())
+		return check_bad(c, off_of(&a->punching), "what is being given back to the kernel is in use");
 	if (free != a->free_slabs)
 		return check_bad(c, off, "%llu slabs are free, not %llu", (unsigned long long)free, (unsigned long long)a->free_slabs);
 	if (holes != a->holes)
@@ -121,8 +141,7 @@ static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
 {
 	const struct slab *s = slab_at(slab_off(i));
 	uint64_t used = 0;
-	if (s->heap >= SUPER->heaps || s->class >= CLASSES_MAX || s->size == 0 || s->size != heap_class_size(s->size) ||
-	    s->data_off + (uint64_t)s->nblocks * s->size > SLAB_BYTES || s->data_off < sizeof *s + (s->nblocks + 63) / 64 * 8)
+	if (!slab_has_shape(s))
 		return check_bad(c, slab_off(i), "a slab with a damaged head");
 	for (uint32_t w = 0; w < (s->nblocks + 63) / 64; w++) {
 		uint32_t left = s->nblocks - w * 64;
@@ -215,18 +234,31 @@ static bool check_heaps(struct check *c)
 
 /* ---- blocks ---- */
 
-bool check_begin(struct check *c, char *why, size_t cap)
+static bool begin(struct check *c, char *why, size_t cap, bool beside)
 {
-	*c = (struct check){.why = why, .cap = cap};
+	*c = (struct check){.why = why, .cap = cap, .beside = beside};
 	why[0] = 0;
 	if (SUPER->magic != STORE_MAGIC || SUPER->format != BULKHEAD_STORE_FORMAT || SUPER->fixed % EXTENT_BYTES)
 		return check_bad(c, 0, "not a store of this format");
+	const char *fault = region_fault();
+	if (fault)
+		return check_bad(c, 0, "%s", fault);
 	if (!check_locks(c) || !check_slots(c) || !check_arena(c) || !check_heaps(c))
 		return false;
 	c->reached = calloc(SUPER->arena.nextents + 1, EXTENT_BYTES / 64);
 	if (!c->reached)
 		fatal("out of memory for a check");
 	return true;
+}
+
+bool check_begin(struct check *c, char *why, size_t cap)
+{
+	return begin(c, why, cap, false);
+}
+
+bool check_begin_beside(struct check *c, char *why, size_t cap)
+{
+	return begin(c, why, cap, true);
 }
 
 void check_end(struct check *c)
@@ -256,15 +288,16 @@ bool check_was_reached(const struct check *c, ref r)
 	return peek(r, 8) && c->reached[i / 64] >> (i % 64) & 1;
 }
 
-bool check_reach(struct check *c, ref r, uint64_t size, enum block_kind kind, const char *what)
+bool check_reach(struct check *c, const void *from, ref r, uint64_t size, enum block_kind kind, const char *what)
 {
+	uint64_t off = off_of(from);
 	if (!is_block(r))
-		return check_bad(c, r.off, "%s is not in an allocated block", what);
+		return check_bad(c, off, "%s at %#llx is not in an allocated block", what, (unsigned long long)r.off);
 	if (heap_block_size(r) < size)
-		return check_bad(c, r.off, "%s of %llu bytes is in a block of %llu", what, (unsigned long long)size,
-				 (unsigned long long)heap_block_size(r));
+		return check_bad(c, off, "%s of %llu bytes at %#llx is in a block of %llu", what, (unsigned long long)size,
+				 (unsigned long long)r.off, (unsigned long long)heap_block_size(r));
 	if (check_was_reached(c, r))
-		return check_bad(c, r.off, "%s is referred to twice", what);
+		return check_bad(c, off, "%s at %#llx is referred to twice", what, (unsigned long long)r.off);
 	uint64_t i = (r.off - SUPER->fixed) / 8;
 	c->reached[i / 64] |= 1ull << (i % 64);
 	const struct slab *s = slab_at(r.off);

@@ -148,7 +148,7 @@ static void end_texts(struct client_info *c)
 	c->lib_ver[sizeof c->lib_ver - 1] = 0;
 }
 
-bool client_info_read(uint32_t slot, struct client_info *out, int32_t *pid)
+static bool read_page(uint32_t slot, struct client_info *out, int32_t *pid)
 {
 	const struct control_slot *page = control_page(slot);
 	for (int tries = 0; tries < READ_TRIES; tries++) {
@@ -160,11 +160,22 @@ bool client_info_read(uint32_t slot, struct client_info *out, int32_t *pid)
 			break;
 	}
 	end_texts(out);
-	if (out->id == 0 || *pid == 0)
+	if (out->id == 0)
 		return false;
 	client_addr_text(&out->peer, out->addr);
 	client_addr_text(&out->local, out->laddr);
 	return true;
+}
+
+bool client_info_read(uint32_t slot, struct client_info *out, int32_t *pid)
+{
+	return read_page(slot, out, pid) && *pid != 0;
+}
+
+bool client_info_last(uint32_t slot, struct client_info *out)
+{
+	int32_t pid;
+	return read_page(slot, out, &pid);
 }
 
 static size_t ip4_text(const uint8_t ip[4], char *out)

@@ -89,6 +89,28 @@ static void list_remove(struct heap *h, struct slab *s)
 
 /* ---- slabs ---- */
 
+/* How many blocks of a size a slab has, and where the first one is. */
+static void slab_shape(uint32_t size, uint32_t *nblocks, uint32_t *data_off)
+{
+	uint32_t n = (SLAB_BYTES - sizeof(struct slab)) / size, words, data;
+	uint32_t align = size % 64 == 0 ? 64 : 8;
+	do {
+		words = (n + 63) / 64;
+		data = ((uint32_t)sizeof(struct slab) + words * 8 + align - 1) / align * align;
+	} while (data + n * size > SLAB_BYTES && n-- > 0);
+	*nblocks = n;
+	*data_off = data;
+}
+
+bool slab_has_shape(const struct slab *s)
+{
+	uint32_t n, data;
+	if (s->heap >= SUPER->heaps || s->class >= CLASSES || s->size != class_size[s->class])
+		return false;
+	slab_shape(s->size, &n, &data);
+	return s->nblocks == n && s->data_off == data;
+}
+
 static struct slab *slab_create(struct heap *h, unsigned class, bool urgent)
 {
 	uint64_t i = arena_take(1, urgent);
@@ -96,13 +118,9 @@ static struct slab *slab_create(struct heap *h, unsigned class, bool urgent)
 		return NULL;
 	/* Nobody can know the slab yet: its header needs no undo. */
 	struct slab *s = (struct slab *)(STORE_BASE + slab_off(i));
-	uint32_t size = class_size[class], n = (SLAB_BYTES - sizeof *s) / size;
-	uint32_t align = size % 64 == 0 ? 64 : 8;
-	uint32_t words, data;
-	do {
-		words = (n + 63) / 64;
-		data = ((uint32_t)sizeof *s + words * 8 + align - 1) / align * align;
-	} while (data + n * size > SLAB_BYTES && n-- > 0);
+	uint32_t size = class_size[class], n, data;
+	slab_shape(size, &n, &data);
+	uint32_t words = (n + 63) / 64;
 	*s = (struct slab){.magic = SLAB_MAGIC, .class = (uint16_t)class, .heap = (uint16_t)(h - store_heap(0)),
 			   .nblocks = n, .data_off = data, .size = size};
 	for (uint32_t w = 0; w < words; w++)

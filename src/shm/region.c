@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "shm/arena.h"
+#include "shm/lock.h"
 #include "shm/slot.h"
 
 #define RESERVE_MIN (64ull << 30)
@@ -48,13 +49,9 @@ static uint64_t reserve_size(void)
 	return size < RESERVE_MIN ? RESERVE_MIN : size;
 }
 
-static void lay_out(struct super *s, uint32_t slots, uint32_t databases)
+/* Where everything lies, from the numbers in the superblock. */
+static void place(struct super *s)
 {
-	long cores = sysconf(_SC_NPROCESSORS_CONF);
-	s->heaps = cores < 1 ? 1 : cores > (long)HEAPS_MAX ? HEAPS_MAX : (uint32_t)cores;
-	s->slots = slots;
-	s->databases = databases;
-	s->reserve = reserve_size();
 	uint64_t off = PAGE_BYTES;
 	s->off_heaps = off, off += s->heaps * sizeof(struct heap);
 	s->off_pins = off = round_up(off, 64), off += 64 + PINS_MAX * 8;
@@ -63,8 +60,18 @@ static void lay_out(struct super *s, uint32_t slots, uint32_t databases)
 	s->off_dirty = off, off += STRIPES / 8;
 	s->off_taken = off = round_up(off, PAGE_BYTES), off += s->reserve / SLAB_BYTES / 8;
 	s->off_backed = off = round_up(off, PAGE_BYTES), off += s->reserve / EXTENT_BYTES / 8;
-	s->off_slots = off = round_up(off, PAGE_BYTES), off += (uint64_t)slots * PAGE_BYTES;
+	s->off_slots = off = round_up(off, PAGE_BYTES), off += (uint64_t)s->slots * PAGE_BYTES;
 	s->fixed = round_up(off, EXTENT_BYTES);
+}
+
+static void lay_out(struct super *s, uint32_t slots, uint32_t databases)
+{
+	long cores = sysconf(_SC_NPROCESSORS_CONF);
+	s->heaps = cores < 1 ? 1 : cores > (long)HEAPS_MAX ? HEAPS_MAX : (uint32_t)cores;
+	s->slots = slots;
+	s->databases = databases;
+	s->reserve = reserve_size();
+	place(s);
 }
 
 #ifdef BULKHEAD_DEBUG
@@ -380,4 +387,46 @@ void region_punch(uint64_t off, uint64_t n)
 {
 	if (fallocate(store_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)n))
 		log_warning("Cannot give memory back to the kernel: %s", strerror(errno));
+}
+
+void region_unmap(void)
+{
+	if (store_fd >= 0)
+		munmap(STORE_BASE, store_bytes);
+}
+
+/* ---- checking ---- */
+
+bool region_map_copy(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(struct super))
+		return false;
+	void *p = mmap(STORE_BASE, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		       fd, 0);
+	if (p != STORE_BASE)
+		return false;
+	madvise(p, (size_t)st.st_size, MADV_DONTDUMP);
+	store_fd = fd;
+	store_bytes = (uint64_t)st.st_size;
+	return true;
+}
+
+const char *region_fault(void)
+{
+	struct super want = {.heaps = SUPER->heaps, .slots = SUPER->slots, .databases = SUPER->databases, .reserve = SUPER->reserve};
+	struct stat st;
+	if (want.heaps < 1 || want.heaps > HEAPS_MAX || want.slots < 2 || want.slots > LOCK_OWNER || want.databases < 1 ||
+	    want.reserve < RESERVE_MIN || want.reserve % EXTENT_BYTES || want.reserve >> 47)
+		return "the superblock has sizes that no store has";
+	place(&want);
+	if (want.off_heaps != SUPER->off_heaps || want.off_pins != SUPER->off_pins || want.off_stripes != SUPER->off_stripes ||
+	    want.off_hints != SUPER->off_hints || want.off_dirty != SUPER->off_dirty || want.off_taken != SUPER->off_taken ||
+	    want.off_backed != SUPER->off_backed || want.off_slots != SUPER->off_slots || want.fixed != SUPER->fixed)
+		return "the superblock places things where they are not";
+	if (atomic_load(&SUPER->slot_high) >= SUPER->slots)
+		return "the superblock counts more slots than there are";
+	if (SUPER->arena.nextents > SUPER->reserve / EXTENT_BYTES || fstat(store_fd, &st) || (uint64_t)st.st_size < store_end())
+		return "the superblock counts more extents than there are";
+	return NULL;
 }

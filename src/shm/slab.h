@@ -25,6 +25,9 @@ struct slab {
 };
 _Static_assert(sizeof(struct slab) == 64, "run data starts behind the header");
 
+/* Whether what never changes in a slab's head is as it was made. */
+bool slab_has_shape(const struct slab *s);
+
 static inline const struct slab *slab_at(uint64_t off)
 {
 	return (const struct slab *)(STORE_BASE + (off & ~(uint64_t)(SLAB_BYTES - 1)));

@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request, on a quiet store; takes no locks, changes
- * nothing; its death leaves nothing.
+ * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request; changes nothing.
+ *
+ * store_fsck takes no locks, its death leaves nothing. store_fsck_beside runs with all stripes held by the caller's transaction and
+ * takes the arena lock; a medic frees both when it dies.
  */
 #include "store/fsck.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "shm/check.h"
+#include "shm/leaf.h"
 #include "shm/wake.h"
 #include "due.h"
 #include "internal.h"
+
+#define REST_MS 2000
 
 /* One bin while it is looked at. */
 struct look {
@@ -38,7 +46,7 @@ static bool look_at_queue(struct look *l)
 	const struct bin *b = l->b;
 	if (b->due_cap == 0)
 		return (b->ndue == 0 && ref_is_none(b->due)) || check_bad(l->c, MINE(l), "a due queue without a block");
-	if (!check_reach(l->c, b->due, b->due_cap * 8ull, BLOCK_META, "a due queue"))
+	if (!check_reach(l->c, &b->due, b->due, b->due_cap * 8ull, BLOCK_META, "a due queue"))
 		return false;
 	if (b->ndue > b->due_cap)
 		return check_bad(l->c, MINE(l), "a due queue with %u of %u entries", b->ndue, b->due_cap);
@@ -71,18 +79,19 @@ static bool is_queued(const struct look *l, uint32_t tag, int64_t due)
 	return lo < l->ndue && l->due[lo] <= (first | want >> TAG_BITS);
 }
 
-static bool look_at_item(struct look *l, uint64_t cell)
+static bool look_at_item(struct look *l, const uint64_t *from)
 {
+	uint64_t cell = *from;
 	ref r = cell_ref(cell);
 	struct parts p;
-	if (!check_reach(l->c, r, sizeof(struct item), BLOCK_DATA, "an item"))
+	if (!check_reach(l->c, from, r, sizeof(struct item), BLOCK_DATA, "an item"))
 		return false;
 	if (!item_read(r, &p) || item_bytes(p.klen, p.vlen, p.flags) > heap_block_size(r))
 		return check_bad(l->c, r.off, "an item larger than its block");
 	struct key_hash h = key_hash_of(p.key, p.klen);
 	if (h.stripe != l->stripe || h.tag != cell_tag(cell))
 		return check_bad(l->c, r.off, "an item in the wrong place");
-	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
+	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.encoding > ENC_RAW || p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
 		return check_bad(l->c, r.off, "an item with a damaged head");
 	l->count++;
 	l->expires += (p.flags & ITEM_DUE) != 0;
@@ -96,7 +105,7 @@ static bool look_at_cell(struct look *l, const uint64_t *cell)
 {
 	uint64_t found, off = (uint64_t)((const char *)cell - STORE_BASE);
 	struct parts p, q;
-	if (!look_at_item(l, *cell))
+	if (!look_at_item(l, cell))
 		return false;
 	if (l->live && (!item_read(cell_ref(*cell), &p) || index_find(l->b, cell_tag(*cell), p.key, p.klen, &found, &q) != cell))
 		return check_bad(l->c, off, "a cell that a search does not find");
@@ -108,8 +117,10 @@ static bool look_at_table(struct look *l)
 	const struct bin *b = l->b;
 	if (ref_is_none(b->table))
 		return (b->nbuckets == 0 && b->count == 0) || check_bad(l->c, MINE(l), "a bin without a table");
-	if (!check_reach(l->c, b->table, b->nbuckets * 64ull, BLOCK_META, "a table"))
+	if (!check_reach(l->c, &b->table, b->table, b->nbuckets * 64ull, BLOCK_META, "a table"))
 		return false;
+	if (l->live && b->nbuckets == 0)
+		return check_bad(l->c, MINE(l), "a table without a bucket");
 	const uint64_t *cells = at(b->table);
 	for (uint64_t i = 0; i < (uint64_t)b->nbuckets * CELLS; i++)
 		if (cells[i] && !look_at_cell(l, &cells[i]))
@@ -120,9 +131,9 @@ static bool look_at_table(struct look *l)
 	return true;
 }
 
-static bool look_at_root(struct check *c, ref r, bool live)
+static bool look_at_root(struct check *c, const ref *from, ref r, bool live)
 {
-	if (!check_reach(c, r, sizeof(struct root), BLOCK_META, "an index root"))
+	if (!check_reach(c, from, r, sizeof(struct root), BLOCK_META, "an index root"))
 		return false;
 	const struct root *root = at(r);
 	for (uint32_t i = 0; i < STRIPES; i++) {
@@ -140,12 +151,12 @@ static bool look_at_databases(struct check *c)
 	ref map = {SUPER->map.off & ~7ull};
 	if (ref_is_none(map))
 		return true;
-	if (!check_reach(c, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "the database map"))
+	if (!check_reach(c, &SUPER->map, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "the database map"))
 		return false;
 	const struct db_map *m = at(map);
 	for (uint32_t i = 0; i < SUPER->databases; i++) {
 		ref r = {m->roots[i].off & ~7ull};
-		if (!ref_is_none(r) && !look_at_root(c, r, true))
+		if (!ref_is_none(r) && !look_at_root(c, &m->roots[i], r, true))
 			return false;
 	}
 	return true;
@@ -153,11 +164,12 @@ static bool look_at_databases(struct check *c)
 
 static bool look_at_retired(struct check *c)
 {
-	for (ref r = SUPER->retired_roots; !ref_is_none(r); r = ((const struct root *)at(r))->next)
-		if (!look_at_root(c, r, false))
+	for (const ref *from = &SUPER->retired_roots; !ref_is_none(*from); from = &((const struct root *)at(*from))->next)
+		if (!look_at_root(c, from, *from, false))
 			return false;
-	for (ref r = SUPER->old_maps; !ref_is_none(r); r = ((const struct db_map *)at(r))->next) {
-		if (!check_reach(c, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "an old database map"))
+	for (const ref *from = &SUPER->old_maps; !ref_is_none(*from); from = &((const struct db_map *)at(*from))->next) {
+		ref r = *from;
+		if (!check_reach(c, from, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "an old database map"))
 			return false;
 		const struct db_map *m = at(r);
 		if (m->born >= m->died)
@@ -170,12 +182,13 @@ static bool look_at_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
 	uint32_t n = 0;
-	for (ref r = s->retained; !ref_is_none(r); r = ((const struct retained *)at(r))->next, n++) {
-		if (!check_reach(c, r, sizeof(struct retained), BLOCK_META, "a retained list's entry"))
+	for (const ref *from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next, n++) {
+		ref r = *from;
+		if (!check_reach(c, from, r, sizeof(struct retained), BLOCK_META, "a retained list's entry"))
 			return false;
 		const struct retained *e = at(r);
 		struct parts p;
-		if (!check_reach(c, e->block, sizeof(struct item), BLOCK_DATA, "a retained item"))
+		if (!check_reach(c, &e->block, e->block, sizeof(struct item), BLOCK_DATA, "a retained item"))
 			return false;
 		if (!item_read(e->block, &p) || p.born != e->born || e->born >= e->died ||
 		    key_hash_of(p.key, p.klen).stripe != stripe)
@@ -188,13 +201,47 @@ static bool look_at_retained(struct check *c, uint32_t stripe)
 	       check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains items, and nobody will look", stripe);
 }
 
+/* The rest of a check that is `ok` so far. */
+static bool finish(struct check *c, bool ok)
+{
+	for (uint32_t i = 0; ok && i < STRIPES; i++)
+		ok = look_at_retained(c, i);
+	ok = ok && check_leaks(c);
+	check_end(c);
+	return ok;
+}
+
 bool store_fsck(char *why, size_t cap)
 {
 	struct check c;
 	bool ok = check_begin(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c);
-	for (uint32_t i = 0; ok && i < STRIPES; i++)
-		ok = look_at_retained(&c, i);
-	ok = ok && check_leaks(&c);
-	check_end(&c);
+	return finish(&c, ok);
+}
+
+/* Who has committed or rolled back goes on freeing blocks after its stripes are free. */
+static bool wait_for_rest(char *why, size_t cap)
+{
+	int64_t until = clock_mono_ms() + REST_MS;
+	for (uint32_t i = 1; i <= atomic_load(&SUPER->slot_high); i++)
+		while (i != self_id && !check_slot_rests(i)) {
+			if (clock_mono_ms() >= until) {
+				snprintf(why, cap, "slot %u does not come to rest", i);
+				return false;
+			}
+			nanosleep(&(struct timespec){0, 100000}, NULL);
+		}
+	return true;
+}
+
+bool store_fsck_beside(char *why, size_t cap)
+{
+	struct check c;
+	if (!wait_for_rest(why, cap))
+		return false;
+	/* Against the expirer, which keeps house without a stripe. The operation changes nothing. */
+	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
+	bool ok = check_begin_beside(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c);
+	ok = finish(&c, ok);
+	leaf_end();
 	return ok;
 }

@@ -48,7 +48,7 @@ static bool in_order(void)
 	char why[200];
 	bool ok = check_begin(&c, why, sizeof why);
 	for (unsigned i = 0; ok && i < nhave; i++)
-		ok = check_reach(&c, have[i].r, have[i].size, have[i].kind, "a block");
+		ok = check_reach(&c, at(have[i].r), have[i].r, have[i].size, have[i].kind, "a block");
 	ok = ok && check_leaks(&c);
 	check_end(&c);
 	return CHECKF(ok, "%s", why);
