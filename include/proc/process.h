@@ -42,6 +42,7 @@ struct process {
 	uint8_t kind, state;
 	bool trusted;     /* its client may ask for what needs a password: none was set when it came, or AUTH succeeded */
 	bool may_attach;  /* it was given the store */
+	bool condemned;   /* killed because a client asked for it: its end is no accident */
 };
 
 /* Makes the table for control->slots slots. */

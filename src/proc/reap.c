@@ -43,7 +43,7 @@ static void reap(const siginfo_t *info)
 	bool clean = info->si_code == CLD_EXITED && info->si_status == 0;
 	bool had_client = atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed);
 	bool stopping = atomic_load_explicit(&control->shutting_down, memory_order_relaxed);
-	if (!clean) {
+	if (!clean && !p.condemned) {
 		atomic_fetch_add_explicit(&control->died[p.kind], 1, memory_order_relaxed);
 		if (!stopping)
 			tell(slot, &p, info->si_code, info->si_status);

@@ -24,6 +24,7 @@
 #include "base/version.h"
 #include "base/descriptors.h"
 #include "proc/helpers.h"
+#include "proc/kills.h"
 #include "proc/listen.h"
 #include "proc/process.h"
 #include "proc/reap.h"
@@ -199,6 +200,7 @@ _Noreturn static void run(void)
 		int64_t now = clock_mono_ms();
 		reap_all();
 		helpers_tick(now);
+		kills_tick();
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish(0);
