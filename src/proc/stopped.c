@@ -33,6 +33,7 @@
 static struct watched {
 	int32_t pid;
 	int64_t looked; /* when, monotonic ms */
+	unsigned long long runs; /* times_run then: one that a debugger steps through is stopped at each look, but runs */
 	int64_t stopped; /* ms it was found stopped so far, others waiting; -1: it ran */
 } watched[WATCHED];
 
@@ -50,32 +51,48 @@ static struct watched *watch(int32_t pid)
 	return w;
 }
 
+/* A file of /proc, as a string; empty if it cannot be read. */
+static void read_proc(int32_t pid, const char *name, char *text, size_t cap)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, cap - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+}
+
 /* The state is the letter behind the last parenthesis, for the name between them may hold anything. */
 static bool is_stopped(int32_t pid)
 {
 	char text[512];
-	snprintf(text, sizeof text, "/proc/%d/stat", pid);
-	int fd = open(text, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = 0;
+	read_proc(pid, "stat", text, sizeof text);
 	const char *end = strrchr(text, ')');
 	return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+/* How often it has been given a core; 0 where the kernel does not count. */
+static unsigned long long times_run(int32_t pid)
+{
+	char text[128];
+	unsigned long long n = 0;
+	read_proc(pid, "schedstat", text, sizeof text);
+	return sscanf(text, "%*u %*u %llu", &n) == 1 ? n : 0;
 }
 
 static void look(struct watched *w, int64_t now)
 {
 	int64_t silence = now - w->looked;
+	unsigned long long runs = times_run(w->pid);
 	if (!is_stopped(w->pid))
 		w->stopped = -1;
-	else if (w->stopped < 0 || silence > OVER_MS)
+	else if (w->stopped < 0 || silence > OVER_MS || runs != w->runs)
 		w->stopped = 0;
 	else
 		w->stopped += silence < STEP_MAX_MS ? silence : STEP_MAX_MS;
 	w->looked = now;
+	w->runs = runs;
 }
 
 void stopped_waiting_for(uint32_t slot, int64_t now)
