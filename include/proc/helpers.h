@@ -17,6 +17,9 @@ void helpers_ended(uint32_t slot, enum process_kind kind, bool clean);
 /* A slot is SICK: a medic is to recover it, then it becomes free. */
 void helpers_heal(uint32_t slot);
 
+/* The slot of the medic at work; 0: there is none. */
+uint32_t helpers_medic(void);
+
 /* No helper but a medic is started any more. */
 void helpers_stop(void);
 

@@ -44,6 +44,7 @@ struct process {
 	bool trusted;     /* its client may ask for what needs a password: none was set when it came, or AUTH succeeded */
 	bool may_attach;  /* it was given the store */
 	struct client_addr peer; /* of a worker that has told of its client; see crashers.h */
+	bool condemned;   /* killed because a client asked for it: its end is no accident */
 };
 
 /* Makes the table for control->slots slots. */

@@ -10,6 +10,7 @@
  *   USR2                     upgrades            blocked
  *   CHLD                     reaps               blocked
  *   URG                      blocked             wakes from a wait, nothing else
+ *   ALRM                     nothing             a tick of command-timeout (base/deadline.h)
  *   PIPE                     ignored             ignored
  *   SEGV BUS FPE ILL ABRT    a report in the log, then the default, in every process
  */

@@ -24,7 +24,16 @@ enum request {
 	REQUEST_CONFIG_RESETSTAT,  /* no text */
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
 	REQUEST_REAP,        /* no text: "+OK" once no process that is dead, or sure to die, shows on its page as living */
+	REQUEST_KILL,        /* an array of struct kill_victim: "+" and how many of them were not being killed yet, once all are gone */
+	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
+
+/* A process that a client wants killed: a worker, if the supervisor's table says the same. */
+struct kill_victim {
+	uint32_t slot;
+	int32_t pid;
+};
+#define KILL_VICTIMS_MAX (CHANNEL_TEXT_MAX / sizeof(struct kill_victim)) /* of one request */
 
 #define CHANNEL_TEXT_MAX 60000u
 
@@ -32,9 +41,12 @@ enum request {
  * Asks and waits for the answer (no time limit but the supervisor's life). `answer` receives at most `cap` bytes of text, its
  * length is returned; the text starts with '+' for success or is a complete error ("ERR ..."). `fd_out` may be NULL, else it
  * receives the descriptor that came along, or -1. No lock, pin or transaction may be held. -1: the supervisor is gone, or
- * is taking this process down.
+ * is taking this process down. The supervisor's time is not the command's: it is not cancelled any more (base/deadline.h).
  */
 long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out);
+
+/* Tells the supervisor, without waiting, that this process has been waiting for a lock of `slot` for long. Any locks may be held. */
+void channel_tell_waiting(uint32_t slot);
 
 /* Tells the supervisor without waiting that a client came. Before descriptors_drop_listening. */
 void channel_notify(const struct client_addr *peer);
@@ -65,7 +77,7 @@ struct channel_request {
 	enum request what;
 	uint32_t slot;  /* as claimed by the sender */
 	int32_t pid;    /* as vouched for by the kernel */
-	int reply_fd;   /* the supervisor's to close */
+	int reply_fd;   /* the supervisor's to close; -1 with REQUEST_WAITING */
 	size_t n;
 	char *text;     /* n bytes and a NUL, valid until the next call; in memory that children do not see */
 };

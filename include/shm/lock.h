@@ -4,7 +4,8 @@
  *
  * One CAS takes the lock and names the owner, so a death is never ambiguous. Waiters spin for about 1 us, then sleep in the
  * kernel for at most 10 ms before they look again; the lock is not handed over: who comes first takes it. A waiter of over
- * 1 ms sets the starving flag, and newcomers queue behind it. A lost wake-up costs 10 ms, never more.
+ * 1 ms sets the starving flag, and newcomers queue behind it. A lost wake-up costs 10 ms, never more. Who waits for long tells the
+ * supervisor for whom, in case that process is stopped (lock-timeout).
  *
  * Names (which lock a process is about to take) are kept by the callers: slot.h for stripes, leaf.h for leaf locks.
  */
@@ -17,7 +18,7 @@
 #define LOCK_STARVING 0x40000000u
 #define LOCK_WAITERS 0x80000000u
 
-void lock_wait(lock_word *l, uint32_t me); /* the slow path of lock_take */
+bool lock_wait(lock_word *l, uint32_t me, bool cancellable); /* the slow path of taking it; false: cancelled */
 void lock_wake(lock_word *l, uint32_t old);
 
 /* Takes the lock as slot `me` (> 0), waiting as long as it takes. Not recursive. */
@@ -26,7 +27,17 @@ static inline void lock_take(lock_word *l, uint32_t me)
 	uint32_t free = 0;
 	if (__builtin_expect(!atomic_compare_exchange_strong_explicit(l, &free, me, memory_order_acquire,
 								      memory_order_relaxed), 0))
-		lock_wait(l, me);
+		lock_wait(l, me, false);
+}
+
+/* The same, but false, without the lock, when the command is cancelled while it waits (base/stop.h). */
+static inline bool lock_take_unless_cancelled(lock_word *l, uint32_t me)
+{
+	uint32_t free = 0;
+	if (__builtin_expect(atomic_compare_exchange_strong_explicit(l, &free, me, memory_order_acquire,
+								     memory_order_relaxed), 1))
+		return true;
+	return lock_wait(l, me, true);
 }
 
 /* Takes the lock only if it is free and nobody starves for it. */

@@ -14,8 +14,15 @@ struct pin {
 	unsigned index;
 };
 
-/* Takes a pin at the present epoch and advances it. Waits while all 64 pins are taken. No lock may be held. */
+/*
+ * Takes a pin at the present epoch and advances it. Waits while all 64 pins are taken; if the command is cancelled meanwhile
+ * (base/stop.h) what it gets is no pin. No lock may be held.
+ */
 struct pin pin_take(void);
+static inline bool pin_is_none(struct pin p)
+{
+	return p.index == PINS_MAX;
+}
 
 /* Lets go; wakes the expirer when something may have been retained for it. */
 void pin_release(struct pin p);

@@ -12,8 +12,11 @@
 #include "shm/heap.h"
 #include "shm/layout.h"
 
-/* Takes `n` stripes (ascending, no duplicates) and begins. All stripes: n == STRIPES, stripes == NULL. */
-void txn_begin(const uint16_t *stripes, uint32_t n);
+/*
+ * Takes `n` stripes (ascending, no duplicates) and begins. All stripes: n == STRIPES, stripes == NULL. False: the command was cancelled
+ * while it waited (base/stop.h), and nothing has begun. Never in a process that runs no commands.
+ */
+bool txn_begin(const uint16_t *stripes, uint32_t n);
 
 /* The epoch this transaction stamps what it makes with. */
 uint64_t txn_epoch(void);
@@ -59,14 +62,14 @@ bool txn_changed(void);
 bool txn_commit(void);
 void txn_rollback(void);
 
-/* A lock on one stripe without a transaction, to copy references or refresh a clock. */
-void stripe_lock(uint32_t stripe);
+/* A lock on one stripe without a transaction, to copy references or refresh a clock. False: cancelled while it waited. */
+bool stripe_lock(uint32_t stripe);
 bool stripe_try(uint32_t stripe);
 void stripe_unlock(uint32_t stripe);
 
-/* The sweep lock, outermost. */
+/* The sweep lock, outermost. False: somebody has it; cancelled while it waited. */
 bool sweep_try(void);
-void sweep_lock(void);
+bool sweep_lock(void);
 void sweep_unlock(void);
 
 /* Medic: finishes or undoes the transaction of dead slot `id`, frees its locks. leaf_recover has been done. May be repeated. */

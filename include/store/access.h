@@ -29,9 +29,13 @@ struct plan {
  */
 typedef int access_body(struct access *a, void *arg);
 
+#define ACCESS_NO_MEMORY (-1)
+#define ACCESS_CANCELLED (-2)
+
 /*
- * Runs `body` as the plan says, as often as needed. Returns the body's last result; -1 when the store had no memory for something the body
- * does not know of (removing an expired key): nothing happened and the caller answers -OOM. When it returns, nothing is held.
+ * Runs `body` as the plan says, as often as needed. Returns the body's last result; ACCESS_NO_MEMORY when the store had none for something
+ * the body does not know of (removing an expired key): nothing happened and the caller answers -OOM; ACCESS_CANCELLED when the command was
+ * cancelled (base/stop.h): nothing happened, and the reply is worth nothing. When it returns, nothing is held.
  */
 int access_run(const struct plan *plan, access_body *body, void *arg);
 

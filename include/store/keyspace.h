@@ -11,6 +11,9 @@
  * Keys are named by their position in argv; the access hashes a key once.
  *
  * An expired key is absent in every mode. In ACCESS_WRITE it is also removed on sight, with its effect (DEL).
+ *
+ * In a command that is cancelled (base/stop.h) every key is absent and every change fails as if there were no memory: the handler ends soon,
+ * and whatever it did and replied is undone.
  */
 #ifndef BULKHEAD_STORE_KEYSPACE_H
 #define BULKHEAD_STORE_KEYSPACE_H
@@ -102,7 +105,10 @@ bool db_flush(struct access *a, uint32_t db);
 /* ACCESS_WRITE on all stripes: exchanges two databases. */
 bool db_swap(struct access *a, uint32_t x, uint32_t y);
 
-/* After commit, outside every access: frees what flushes retired, until nothing is left to free. */
+/*
+ * After commit, outside every access: frees what flushes retired, until nothing is left to free. Cancelled, or told to end, it leaves the rest
+ * to the expirer.
+ */
 void db_sweep_retired(void);
 
 /*

@@ -6,6 +6,7 @@
 
 #include "base/num.h"
 #include "base/config.h"
+#include "base/stop.h"
 
 #define COPY_STEP (64u << 10) /* between two looks whether the copy is still worth finishing */
 
@@ -45,6 +46,13 @@ enum cmd_result reply_oom(struct cmd *c)
 	return CMD_ABORT;
 }
 
+enum cmd_result reply_cancelled(struct cmd *c)
+{
+	cmd_start_over(c);
+	reply_error(c->out, "TIMEOUT The command ran longer than command-timeout and was undone.");
+	return CMD_ABORT;
+}
+
 enum cmd_result reply_value(struct cmd *c, const struct view *v)
 {
 	if (v->len <= COPY_STEP) {
@@ -58,7 +66,7 @@ enum cmd_result reply_value(struct cmd *c, const struct view *v)
 		size_t n = v->len - done < COPY_STEP ? v->len - done : COPY_STEP;
 		memcpy(to + done, v->value + done, n);
 		done += n;
-		if (done < v->len && !access_still_valid(c->access))
+		if (done < v->len && (!access_still_valid(c->access) || cancel_requested()))
 			break; /* the reply will be thrown away */
 	}
 	return CMD_DONE;

@@ -20,6 +20,9 @@ void reply_not_integer(struct cmd *c);
  * returned at once. */
 enum cmd_result reply_oom(struct cmd *c);
 
+/* The command was cancelled: says so in place of what was replied so far. Returns CMD_ABORT. */
+enum cmd_result reply_cancelled(struct cmd *c);
+
 /* A string value, whatever its length: CMD_LONG when that must be done under a pin. */
 enum cmd_result reply_value(struct cmd *c, const struct view *v);
 

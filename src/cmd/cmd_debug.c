@@ -4,7 +4,6 @@
  *
  * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; FSCK keeps writers waiting, not readers.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,6 +18,8 @@
 #include "shm/layout.h"
 #include "store/access.h"
 #include "store/fsck.h"
+
+#define SLEEP_PIECE_NS 100000000
 
 static bool local_client(void)
 {
@@ -43,9 +44,12 @@ static void sleep_seconds(double seconds)
 	/* Whatever is no sensible time is none; 1e9 s is for ever. */
 	if (!(seconds > 0))
 		return;
-	struct timespec until = clock_timespec(clock_mono_ns() + (int64_t)((seconds < 1e9 ? seconds : 1e9) * 1e9));
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR && !stop_requested())
-		;
+	int64_t until = clock_mono_ns() + (int64_t)((seconds < 1e9 ? seconds : 1e9) * 1e9);
+	/* In pieces: a signal that comes just before the call does not cut it short. */
+	for (int64_t now = clock_mono_ns(); now < until && !stop_requested() && !cancel_requested(); now = clock_mono_ns()) {
+		struct timespec piece = clock_timespec(until - now < SLEEP_PIECE_NS ? until : now + SLEEP_PIECE_NS);
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &piece, NULL);
+	}
 }
 
 static void debug_sleep(struct cmd *c)
@@ -56,7 +60,10 @@ static void debug_sleep(struct cmd *c)
 	snprintf(text, sizeof text, "%.*s", c->argv[2].n < sizeof text ? (int)c->argv[2].n : (int)sizeof text - 1,
 		 c->argv[2].p);
 	sleep_seconds(strtod(text, NULL));
-	reply_ok(c->out);
+	if (cancel_requested())
+		reply_cancelled(c);
+	else
+		reply_ok(c->out);
 }
 
 /* ---- OBJECT ---- */
@@ -114,7 +121,10 @@ static void debug_object(struct cmd *c)
 	const struct arg *key = &c->argv[2];
 	struct plan plan = {.kind = PLAN_READ, .db = cmd_db(c), .now = c->session->now, .nkeys = 1, .keys = &key};
 
-	if (access_run(&plan, describe_object, c) < 0)
+	int result = access_run(&plan, describe_object, c);
+	if (result == ACCESS_CANCELLED)
+		reply_cancelled(c);
+	else if (result < 0)
 		reply_oom(c);
 }
 

@@ -13,6 +13,7 @@
 #include "args.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
 #include "store/access.h"
@@ -167,10 +168,27 @@ static void run_in_access(struct cmd *c)
 		result = access_run(&plan, run_handler, c);
 	}
 	drop_room();
-	if (result < 0)
+	if (result == ACCESS_CANCELLED)
+		reply_cancelled(c);
+	else if (result < 0)
 		reply_oom(c);
 	if (result != CMD_DONE)
 		c->changes = 0;
+}
+
+static void run(struct cmd *c)
+{
+	deadline_begin();
+	if (c->row->flags & (COMMAND_WRITE | COMMAND_READONLY))
+		run_in_access(c);
+	else
+		run_handler(NULL, c);
+	if (c->sweep) {
+		/* The flush has happened; whatever becomes of this, nobody sees the keys any more. */
+		deadline_begin();
+		db_sweep_retired();
+	}
+	deadline_end();
 }
 
 /* The clock is read once for several short commands of a pipeline. */
@@ -219,12 +237,7 @@ const struct command *dispatch(struct session *s, int argc, const struct arg *ar
 		/* A fast one is over before anybody can look; session_run shows the last of them. */
 		if (s->shown != row && !(row->flags & COMMAND_FAST))
 			session_publish(s, row);
-		if (row->flags & (COMMAND_WRITE | COMMAND_READONLY))
-			run_in_access(&c);
-		else
-			run_handler(NULL, &c);
-		if (c.sweep)
-			db_sweep_retired();
+		run(&c);
 		count(&c);
 		time_passed(&c);
 	}

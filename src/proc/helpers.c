@@ -177,6 +177,11 @@ void helpers_heal(uint32_t slot)
 	h->patient[h->waiting++] = slot;
 }
 
+uint32_t helpers_medic(void)
+{
+	return state()->kind[PROC_MEDIC].slot;
+}
+
 void helpers_stop(void)
 {
 	state()->stopped = true;

@@ -70,7 +70,7 @@ static void reap(const siginfo_t *info)
 	struct process p = *table_at(slot);
 	bool had_client = atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed);
 	bool stopping = atomic_load_explicit(&control->shutting_down, memory_order_relaxed);
-	if (!clean) {
+	if (!clean && !p.condemned) {
 		atomic_fetch_add_explicit(&control->died[p.kind], 1, memory_order_relaxed);
 		if (!stopping && is_crash(info, slot))
 			crashers_note(&p.peer);

@@ -14,12 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "proc/kills.h"
 #include "proc/listen.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/shutdown.h"
 #include "proc/spares.h"
+#include "proc/stopped.h"
 #include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/region.h"
@@ -188,6 +191,17 @@ static void serve_shutdown(struct channel_request *r)
 	close(r->reply_fd);
 }
 
+/* ---- waiting for a lock ---- */
+
+static void hear_waiting(const struct channel_request *r)
+{
+	uint32_t slot;
+	if (r->n != sizeof slot)
+		return;
+	memcpy(&slot, r->text, sizeof slot);
+	stopped_waiting_for(slot, clock_mono_ms());
+}
+
 static void serve(struct channel_request *r)
 {
 	struct process *p = table_at(r->slot < control->slots ? r->slot : 0);
@@ -218,6 +232,12 @@ static void serve(struct channel_request *r)
 	case REQUEST_REAP:
 		reap_hide_dying();
 		answer(r, "+OK");
+		return;
+	case REQUEST_KILL:
+		kills_begin(r);
+		return;
+	case REQUEST_WAITING:
+		hear_waiting(r);
 		return;
 	}
 	answer(r, "ERR unknown request");

@@ -17,6 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "base/panic.h"
@@ -183,7 +184,7 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 
 static void handle(int sig, void (*fn)(int))
 {
-	struct sigaction a = {.sa_handler = fn};
+	struct sigaction a = {.sa_handler = fn, .sa_flags = sig == SIGALRM ? SA_RESTART : 0};
 	sigemptyset(&a.sa_mask);
 	sigaction(sig, &a, NULL);
 }
@@ -210,6 +211,7 @@ int signals_init(void)
 	handle(SIGCHLD, SIG_DFL);
 	handle(SIGTERM, on_term);
 	handle(SIGURG, on_wake);
+	handle(SIGALRM, deadline_tick);
 	handle_crashes();
 	sigemptyset(&read);
 	sigaddset(&read, SIGINT);

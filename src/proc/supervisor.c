@@ -26,6 +26,7 @@
 #include "proc/crashers.h"
 #include "proc/handover.h"
 #include "proc/helpers.h"
+#include "proc/kills.h"
 #include "proc/listen.h"
 #include "proc/process.h"
 #include "proc/reap.h"
@@ -220,6 +221,7 @@ _Noreturn static void run(void)
 		reap_all();
 		helpers_tick(now);
 		crashers_tick(now);
+		kills_tick();
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/deadline.h"
 #include "base/descriptors.h"
 #include "base/io.h"
 #include "base/panic.h"
@@ -98,11 +99,23 @@ long channel_call(enum request what, const char *text, size_t n, char *answer, s
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -1;
+	deadline_settle();
 	bool asked = ask(what, text, n, pair[1]);
 	close(pair[1]);
 	ssize_t got = asked ? recv_fd(pair[0], answer, cap, fd_out, NULL, 0) : -1;
 	close(pair[0]);
 	return got > 0 ? got : -1;
+}
+
+void channel_tell_waiting(uint32_t slot)
+{
+	struct {
+		struct head head;
+		uint32_t slot;
+	} note = {{.what = REQUEST_WAITING, .slot = my_slot}, slot};
+	/* When the queue is full, another waiter, or the next time, will do. */
+	if (ask_fd >= 0)
+		send(ask_fd, &note, sizeof note, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void channel_notify(const struct client_addr *peer)
@@ -147,12 +160,14 @@ bool channel_take(struct channel_request *out)
 		ssize_t got = recv_fd(take_fd, incoming, sizeof(struct head) + CHANNEL_TEXT_MAX, &fd, &from, MSG_DONTWAIT);
 		if (got < 0 && errno != EMSGSIZE)
 			return false;
-		if (got < (ssize_t)sizeof(struct head) || fd < 0 || from.pid <= 0 || !may_be_answered(fd)) {
+		struct head head = {0};
+		if (got >= (ssize_t)sizeof head)
+			memcpy(&head, incoming, sizeof head);
+		bool to_be_answered = head.what != REQUEST_WAITING;
+		if (got < (ssize_t)sizeof head || (fd >= 0) != to_be_answered || from.pid <= 0 || (to_be_answered && !may_be_answered(fd))) {
 			io_close(&fd);
 			continue;
 		}
-		struct head head;
-		memcpy(&head, incoming, sizeof head);
 		*out = (struct channel_request){.what = (enum request)head.what,
 						.slot = head.slot,
 						.pid = from.pid,

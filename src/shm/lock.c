@@ -13,10 +13,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
+#include "shm/channel.h"
 
 #define SPIN_NS 1000u
 #define STARVE_NS 1000000u
 #define BARGE_NS 10000000u /* even beside a starving waiter, which may have died, nobody queues for longer */
+#define TELL_NS 50000000u  /* a waiter of this long tells the supervisor for whom it waits, */
+#define AGAIN_NS 100000000u /* and again after each of these */
 
 static inline void cpu_relax(void)
 {
@@ -53,20 +57,41 @@ static bool spin(lock_word *l, uint32_t me, uint64_t start)
 	return false;
 }
 
-void lock_wait(lock_word *l, uint32_t me)
+/* Its owner may be stopped, which the supervisor can see and do something about; it may also just be busy. */
+static void tell(lock_word *l, uint64_t waited, uint64_t *next)
 {
-	uint64_t start = clock_mono_ns();
+	uint32_t owner = lock_owner(l);
+	if (waited < *next || owner == 0)
+		return;
+	*next = waited + AGAIN_NS;
+	channel_tell_waiting(owner);
+}
+
+/* As if the waiter had died: the starving flag may have been its own, so it goes, and who still starves sets it again. */
+static void leave(lock_word *l, uint32_t me)
+{
+	lock_break(l, me);
+}
+
+bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
+{
+	uint64_t start = clock_mono_ns(), next = TELL_NS;
 	bool starving = false;
 	if (spin(l, me, start))
-		return;
+		return true;
 	for (;;) {
 		uint64_t waited = clock_mono_ns() - start;
 		uint32_t v = atomic_load_explicit(l, memory_order_relaxed);
+		if (cancellable && cancel_requested()) {
+			leave(l, me);
+			return false;
+		}
+		tell(l, waited, &next);
 		if (takeable(v, starving, waited)) {
 			/* Others may be asleep: keep the waiters flag so that the release wakes one. */
 			if (atomic_compare_exchange_weak_explicit(l, &v, me | LOCK_WAITERS, memory_order_acquire,
 								  memory_order_relaxed))
-				return;
+				return true;
 			continue;
 		}
 		starving = starving || waited > STARVE_NS;

@@ -9,6 +9,7 @@
 
 #include <time.h>
 
+#include "base/stop.h"
 #include "shm/slot.h"
 #include "shm/wake.h"
 
@@ -25,6 +26,7 @@ static struct pins *pins(void)
 	return (struct pins *)(STORE_BASE + SUPER->off_pins);
 }
 
+/* Its index, or PINS_MAX: cancelled. */
 static unsigned claim(uint64_t word)
 {
 	struct pins *t = pins();
@@ -37,6 +39,8 @@ static unsigned claim(uint64_t word)
 				return i;
 			}
 		}
+		if (cancel_requested())
+			return PINS_MAX;
 		struct timespec ms = {0, 1000000};
 		nanosleep(&ms, NULL);
 	}
@@ -47,6 +51,8 @@ struct pin pin_take(void)
 	struct pins *t = pins();
 	uint64_t owner = (uint64_t)self_id << OWNER_SHIFT, e = atomic_load(&SUPER->epoch);
 	struct pin p = {e, claim(owner | e)};
+	if (pin_is_none(p))
+		return p;
 	/* The pin stands before the epoch moves: who reads the new epoch sees the pin. */
 	while (!atomic_compare_exchange_strong(&SUPER->epoch, &e, e + 1)) {
 		p.epoch = e;

@@ -34,7 +34,8 @@ static struct {
 
 /* ---- locks ---- */
 
-static void hold(uint32_t stripe)
+/* False: cancelled while it waited. The name stays, for release() or the medic to forget. */
+static bool hold(uint32_t stripe)
 {
 	uint32_t n = atomic_load_explicit(&self->nheld, memory_order_relaxed);
 	if (n < HELD_MAX) {
@@ -43,7 +44,7 @@ static void hold(uint32_t stripe)
 	} else {
 		atomic_store_explicit(&self->held_all, 1, memory_order_release);
 	}
-	lock_take(&store_stripe(stripe)->lock, self_id);
+	return lock_take_unless_cancelled(&store_stripe(stripe)->lock, self_id);
 }
 
 static uint32_t held_stripe(uint32_t i)
@@ -51,19 +52,23 @@ static uint32_t held_stripe(uint32_t i)
 	return txn.all ? i : txn.stripes[i];
 }
 
-static void release_all(void)
+/* Releases the first n stripes of the transaction and forgets all names. */
+static void release(uint32_t n)
 {
-	for (uint32_t i = 0; i < txn.n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		lock_release(&store_stripe(held_stripe(i))->lock);
 	atomic_store_explicit(&self->nheld, 0, memory_order_release);
 	if (atomic_load_explicit(&self->held_all, memory_order_relaxed))
 		atomic_store_explicit(&self->held_all, 0, memory_order_release);
 }
 
-void stripe_lock(uint32_t stripe)
+bool stripe_lock(uint32_t stripe)
 {
 	DEBUG_ASSERT(!txn.running && atomic_load(&self->nheld) == 0);
-	hold(stripe);
+	if (hold(stripe))
+		return true;
+	atomic_store_explicit(&self->nheld, 0, memory_order_release);
+	return false;
 }
 
 bool stripe_try(uint32_t stripe)
@@ -98,10 +103,13 @@ bool sweep_try(void)
 	return false;
 }
 
-void sweep_lock(void)
+bool sweep_lock(void)
 {
 	sweep_name();
-	lock_take(&SUPER->sweep_lock, self_id);
+	if (lock_take_unless_cancelled(&SUPER->sweep_lock, self_id))
+		return true;
+	atomic_store_explicit(&self->outer, 0, memory_order_release);
+	return false;
 }
 
 void sweep_unlock(void)
@@ -112,7 +120,15 @@ void sweep_unlock(void)
 
 /* ---- begin and changes ---- */
 
-void txn_begin(const uint16_t *stripes, uint32_t n)
+/* Cancelled while it waited for the stripe after the first n: nothing has changed yet. */
+static bool give_up_waiting(uint32_t n)
+{
+	release(n);
+	atomic_store_explicit(&self->state, TXN_IDLE, memory_order_release);
+	return false;
+}
+
+bool txn_begin(const uint16_t *stripes, uint32_t n)
 {
 	DEBUG_ASSERT(!txn.running && atomic_load(&self->state) == TXN_IDLE && atomic_load(&self->nheld) == 0);
 	txn.all = n == STRIPES;
@@ -121,7 +137,8 @@ void txn_begin(const uint16_t *stripes, uint32_t n)
 	atomic_store_explicit(&self->state, TXN_RUNNING, memory_order_release);
 	for (uint32_t i = 0; i < n; i++) {
 		DEBUG_ASSERT(i == 0 || held_stripe(i) > held_stripe(i - 1));
-		hold(held_stripe(i));
+		if (!hold(held_stripe(i)))
+			return give_up_waiting(i);
 	}
 	txn.running = true;
 #ifndef __x86_64__
@@ -132,6 +149,7 @@ void txn_begin(const uint16_t *stripes, uint32_t n)
 	if (txn_checks)
 		for (uint32_t i = 0; i < n; i++)
 			txn_checks->locked(held_stripe(i));
+	return true;
 }
 
 uint64_t txn_epoch(void)
@@ -251,7 +269,7 @@ bool txn_commit(void)
 		return false;
 	}
 	versions_even();
-	release_all();
+	release(txn.n);
 	txn.running = false;
 	finish(self, true);
 	if (txn_checks)
@@ -265,7 +283,7 @@ void txn_rollback(void)
 	/* Before the versions: from here on a medic does not undo again, which would show half-done states under even versions. */
 	atomic_store_explicit(&self->state, TXN_ROLLED_BACK, memory_order_release);
 	versions_even();
-	release_all();
+	release(txn.n);
 	txn.running = false;
 	finish(self, false);
 	if (txn_checks)

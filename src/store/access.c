@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
 #include "shm/region.h"
@@ -16,6 +17,7 @@
 
 #define READ_TRIES 3
 #define ODD_SPINS 64
+#define SORTED_MAX 256u /* more keys than this are put in order by a bit per stripe */
 
 enum { BODY_DONE, BODY_ABORT, BODY_LONG };
 
@@ -55,6 +57,33 @@ static int by_number(const void *x, const void *y)
 	return (int)*(const uint16_t *)x - (int)*(const uint16_t *)y;
 }
 
+/* Puts many stripes in order in a time that depends on their number alone: sorting could not be cancelled. */
+static uint32_t order_by_bits(uint16_t *stripes, uint32_t n)
+{
+	uint64_t there[STRIPES / 64] = {0};
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < n; i++)
+		there[stripes[i] / 64] |= 1ull << (stripes[i] % 64);
+	for (uint32_t w = 0; w < STRIPES / 64; w++)
+		for (uint64_t m = there[w]; m; m &= m - 1)
+			stripes[kept++] = (uint16_t)(w * 64 + (uint32_t)__builtin_ctzll(m));
+	return kept;
+}
+
+static uint32_t order(uint16_t *stripes, uint32_t n)
+{
+	if (n < 2)
+		return n;
+	if (n > SORTED_MAX)
+		return order_by_bits(stripes, n);
+	uint32_t kept = 1;
+	qsort(stripes, n, sizeof *stripes, by_number);
+	for (uint32_t i = 1; i < n; i++)
+		if (stripes[i] != stripes[i - 1])
+			stripes[kept++] = stripes[i];
+	return kept;
+}
+
 /* Hashes the keys and lists their stripes, ascending and once each. */
 static void find_stripes(struct access *a, const struct plan *plan)
 {
@@ -66,14 +95,7 @@ static void find_stripes(struct access *a, const struct plan *plan)
 		a->hashes[i] = key_hash_of(plan->keys[i]->p, plan->keys[i]->n);
 		a->stripes[i] = (uint16_t)a->hashes[i].stripe;
 	}
-	a->nstripes = n;
-	if (n < 2)
-		return;
-	qsort(a->stripes, n, sizeof *a->stripes, by_number);
-	a->nstripes = 1;
-	for (uint32_t i = 1; i < n; i++)
-		if (a->stripes[i] != a->stripes[i - 1])
-			a->stripes[a->nstripes++] = a->stripes[i];
+	a->nstripes = order(a->stripes, n);
 }
 
 static void drop_stripes(struct access *a)
@@ -136,7 +158,8 @@ static void refresh_clocks(struct access *a)
 /* The locked form of a read: a transaction that changes nothing. */
 static int read_locked(struct access *a, access_body *body, void *arg)
 {
-	txn_begin(a->stripes, a->nstripes);
+	if (!txn_begin(a->stripes, a->nstripes))
+		return ACCESS_CANCELLED;
 	a->locked = true;
 	int r = body(a, arg);
 	a->locked = false;
@@ -148,6 +171,8 @@ static int read_pinned(struct access *a, access_body *body, void *arg)
 {
 	a->mode = ACCESS_PINNED;
 	a->pin = pin_take();
+	if (pin_is_none(a->pin))
+		return ACCESS_CANCELLED;
 	int r = body(a, arg);
 	pin_release(a->pin);
 	return r;
@@ -172,19 +197,28 @@ static int run_read(struct access *a, access_body *body, void *arg)
 
 /* ---- writing ---- */
 
+static int roll_back(int result)
+{
+	txn_rollback();
+	count_add(COUNTER_ROLLBACKS, 1);
+	return result;
+}
+
 static int run_write(struct access *a, access_body *body, void *arg, bool all)
 {
 	for (;;) {
 		a->mode = ACCESS_WRITE;
 		a->effects = false;
 		a->no_memory = false;
-		txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes);
+		if (!txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes))
+			return ACCESS_CANCELLED;
 		int r = body(a, arg);
-		if (r == BODY_ABORT || a->no_memory) {
-			txn_rollback();
-			count_add(COUNTER_ROLLBACKS, 1);
-			return r == BODY_ABORT ? r : -1;
-		}
+		/* From here on it takes the time it takes; asked only afterwards, so that what is committed is not called cancelled. */
+		deadline_settle();
+		if (cancel_requested())
+			return roll_back(ACCESS_CANCELLED);
+		if (r == BODY_ABORT || a->no_memory)
+			return roll_back(r == BODY_ABORT ? r : ACCESS_NO_MEMORY);
 #ifdef BULKHEAD_DEBUG
 		if (!a->effects && txn_changed())
 			panic("a command changed the store and handed over no effect");
@@ -196,12 +230,15 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 
 static int run(struct access *a, access_body *body, void *arg)
 {
+	int r;
 	a->mode = ACCESS_READ;
 	switch (a->plan->kind) {
 	case PLAN_READ:
-		return run_read(a, body, arg);
+		r = run_read(a, body, arg);
+		return cancel_requested() ? ACCESS_CANCELLED : r;
 	case PLAN_READ_LONG:
-		return read_pinned(a, body, arg);
+		r = read_pinned(a, body, arg);
+		return cancel_requested() ? ACCESS_CANCELLED : r;
 	case PLAN_WRITE:
 		return run_write(a, body, arg, false);
 	case PLAN_WRITE_ALL:

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "shm/leaf.h"
 #include "shm/wake.h"
 #include "due.h"
@@ -80,7 +81,8 @@ struct root *db_root_make(uint32_t db)
 
 struct root *db_root_at(struct pin p, uint32_t db)
 {
-	stripe_lock(0);
+	if (!stripe_lock(0))
+		return NULL;
 	const struct db_map *m = map_now();
 	if (m && m->born > p.epoch) {
 		ref r = SUPER->old_maps;
@@ -199,17 +201,26 @@ static bool sweep_piece(uint32_t stripe, struct bin *b)
 	return true;
 }
 
-static bool sweep_bin(uint32_t stripe, struct bin *b)
+/* One piece of a bin. False: no memory, or cancelled. */
+static bool sweep_once(uint32_t stripe, struct bin *b)
 {
 	uint16_t s = (uint16_t)stripe;
+	if (!txn_begin(&s, 1))
+		return false;
+	if (sweep_piece(stripe, b))
+		return txn_commit();
+	txn_rollback();
+	return false;
+}
+
+/* Who is to end, or whose command is cancelled, leaves the rest to the expirer, or to the next one. */
+static bool sweep_bin(uint32_t stripe, struct bin *b)
+{
 	while (!ref_is_none(b->table)) {
+		if (cancel_requested() || stop_requested())
+			return false;
 		activity_enter();
-		txn_begin(&s, 1);
-		bool ok = sweep_piece(stripe, b);
-		if (ok)
-			ok = txn_commit();
-		else
-			txn_rollback();
+		bool ok = sweep_once(stripe, b);
 		activity_leave();
 		if (!ok)
 			return false;
@@ -235,11 +246,10 @@ static bool unlink_txn(ref *head, ref r, size_t link)
 {
 	uint16_t zero = 0;
 	activity_enter();
-	txn_begin(&zero, 1);
-	bool ok = unlink_block(head, r, link);
+	bool begun = txn_begin(&zero, 1), ok = begun && unlink_block(head, r, link);
 	if (ok)
 		ok = txn_commit();
-	else
+	else if (begun)
 		txn_rollback();
 	activity_leave();
 	return ok;
@@ -248,7 +258,8 @@ static bool unlink_txn(ref *head, ref r, size_t link)
 /* The first root no pin can still see, or none. Others may push at the head meanwhile; only the sweeper removes. */
 static ref ripe_root(void)
 {
-	stripe_lock(0);
+	if (!stripe_lock(0))
+		return REF_NONE;
 	ref r = SUPER->retired_roots;
 	while (!ref_is_none(r) && !pin_none_below(((struct root *)at(r))->died))
 		r = ((struct root *)at(r))->next;
@@ -258,7 +269,8 @@ static ref ripe_root(void)
 
 static ref ripe_map(void)
 {
-	stripe_lock(0);
+	if (!stripe_lock(0))
+		return REF_NONE;
 	ref r = SUPER->old_maps;
 	while (!ref_is_none(r) && pin_needs(((struct db_map *)at(r))->born, ((struct db_map *)at(r))->died))
 		r = ((struct db_map *)at(r))->next;
@@ -284,9 +296,12 @@ void db_sweep_locked(void)
 
 void db_sweep_retired(void)
 {
-	sweep_lock();
+	if (!sweep_lock())
+		return;
 	db_sweep_locked();
 	sweep_unlock();
+	if (cancel_requested())
+		wake_sweeper();
 }
 
 /* ---- figures ---- */

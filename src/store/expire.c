@@ -145,7 +145,7 @@ static void expire_group(uint32_t g)
 		activity_enter();
 		due = stripe_due(s);
 		activity_leave();
-		while (due <= now && more && ok)
+		while (due <= now && more && ok && !stop_requested())
 			ok = expire_some(s, now, &more);
 		if (due <= now) {
 			activity_enter();
@@ -208,7 +208,7 @@ static bool sweep_stripe(uint32_t stripe)
 static void sweep_retained(void)
 {
 	for (uint32_t w = 0; w < STRIPES; w += 64)
-		for (uint64_t m = atomic_load(dirty_word(w)); m; m &= m - 1)
+		for (uint64_t m = atomic_load(dirty_word(w)); m && !stop_requested(); m &= m - 1)
 			sweep_stripe(w + (uint32_t)__builtin_ctzll(m));
 }
 
@@ -268,7 +268,7 @@ void expirer_run(void)
 	while (!stop_requested()) {
 		int64_t now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
-		for (uint32_t g = 0; g < HINT_GROUPS; g++)
+		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested(); g++)
 			if (all || atomic_load(hint_word(g)) <= (uint64_t)now)
 				expire_group(g);
 		if (all)

@@ -48,13 +48,13 @@ struct root *db_root_make(uint32_t db);
  */
 struct root *db_root_at(struct pin p, uint32_t db);
 
-/* Waits for whoever holds the stripe now. */
+/* Waits for whoever holds the stripe now, or until the command is cancelled. */
 static inline void stripe_await(uint32_t stripe)
 {
 	if (lock_owner(&store_stripe(stripe)->lock) == 0)
 		return;
-	stripe_lock(stripe);
-	stripe_unlock(stripe);
+	if (stripe_lock(stripe))
+		stripe_unlock(stripe);
 }
 
 /* The hash of a key: from the plan when it is one of its keys. */

@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "base/stop.h"
 #include "shm/control.h"
 #include "due.h"
 #include "internal.h"
@@ -75,9 +76,8 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 		stripe_await(h.stripe);
 		root = db_root_at(a->pin, db);
 	}
-	if (!root)
+	if (!root || !stripe_lock(h.stripe))
 		return false;
-	stripe_lock(h.stripe);
 	uint64_t cell;
 	if (index_find(&root->bins[h.stripe], h.tag, key->p, key->n, &cell, &s->parts) && s->parts.born <= a->pin.epoch) {
 		s->item = cell_ref(cell);
@@ -119,6 +119,8 @@ static void delete_expired(struct access *a, uint32_t db, const struct arg *key,
 bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out)
 {
 	struct spot s;
+	if (cancel_requested())
+		return false;
 	if (!(a->mode == ACCESS_PINNED ? find_pinned(a, db, key, &s) : spot_find(a, db, key, &s)))
 		return false;
 	if (is_due(s.parts.due, a->now)) {
@@ -219,7 +221,7 @@ static uint8_t shape_flags(const struct arg *key, int64_t due)
 static bool set_value(struct access *a, uint32_t db, const struct arg *key, const struct parts *p, uint64_t room)
 {
 	struct spot s;
-	if (p->vlen > UINT32_MAX || !prepare(a, db, key, &s))
+	if (p->vlen > UINT32_MAX || cancel_requested() || !prepare(a, db, key, &s))
 		return false;
 	if (fits_in_place(&s, p))
 		return write_in_place(a, &s, p);
@@ -313,8 +315,8 @@ bool spot_remove(struct spot *s)
 bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
 {
 	struct spot s;
-	*oom = false;
-	if (!spot_find(a, db, key, &s))
+	*oom = cancel_requested();
+	if (*oom || !spot_find(a, db, key, &s))
 		return false;
 	if (is_due(s.parts.due, a->now)) {
 		delete_expired(a, db, key, &s);

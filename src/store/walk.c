@@ -2,7 +2,8 @@
 /*
  * Reading many keys: KEYS by pin, SCAN by position, RANDOMKEY. Run by workers; nothing here changes the store.
  *
- * Locks: at most one stripe for a moment, when reading by version fails three times. Buffers are private memory.
+ * Locks: at most one stripe for a moment, when reading by version fails three times. Buffers are private memory. A walk of a command that is
+ * cancelled ends at the next key.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/panic.h"
+#include "base/stop.h"
 #include "internal.h"
 
 #define TRIES 3
@@ -97,8 +99,9 @@ static void gather_stripe(const struct root *root, uint32_t stripe, uint64_t epo
 		if (version_same(stripe, v))
 			return;
 	}
-	stripe_lock(stripe);
 	out->n = 0;
+	if (!stripe_lock(stripe))
+		return;
 	gather(root, stripe, epoch, LOCKED, out);
 	stripe_unlock(stripe);
 }
@@ -124,9 +127,9 @@ void db_walk(struct access *a, uint32_t db, key_visitor *each, void *arg)
 	struct words found = {0};
 	uint64_t since = clock_mono_ns();
 	bool go_on = true;
-	for (uint32_t s = 0; root && s < STRIPES && go_on; s++) {
+	for (uint32_t s = 0; root && s < STRIPES && go_on && !cancel_requested(); s++) {
 		gather_stripe(root, s, a->pin.epoch, &found);
-		for (size_t i = 0; i < found.n && go_on; i++) {
+		for (size_t i = 0; i < found.n && go_on && !cancel_requested(); i++) {
 			struct parts p;
 			ref r = {found.v[i]};
 			if (!item_read(r, &p))
@@ -236,7 +239,8 @@ static bool scan_stripe(struct scan *s, uint32_t tag, uint64_t count, uint64_t *
 			return there;
 	}
 	s->version = LOCKED;
-	stripe_lock(s->stripe);
+	if (!stripe_lock(s->stripe))
+		return false;
 	bool there = scan_try(s, tag, count, seen, next);
 	stripe_unlock(s->stripe);
 	return there;
@@ -244,7 +248,7 @@ static bool scan_stripe(struct scan *s, uint32_t tag, uint64_t count, uint64_t *
 
 static void hand_out(struct scan *s)
 {
-	for (size_t off = 0; off < s->keys.len;) {
+	for (size_t off = 0; off < s->keys.len && !cancel_requested();) {
 		struct view v;
 		uint64_t klen;
 		memcpy(&v, s->keys.data + off, sizeof v), off += sizeof v;
@@ -261,7 +265,7 @@ uint64_t db_scan(struct access *a, uint32_t db, uint64_t cursor, uint64_t count,
 	uint32_t tag = (uint32_t)cursor & TAG_MASK;
 	if (cursor >= POSITION(STRIPES, 0))
 		return 0;
-	for (s.stripe = (uint32_t)(cursor >> TAG_BITS); s.stripe < STRIPES && left > 0;) {
+	for (s.stripe = (uint32_t)(cursor >> TAG_BITS); s.stripe < STRIPES && left > 0 && !cancel_requested();) {
 		uint64_t seen = 0;
 		uint32_t next = TAG_MASK + 1;
 		/* Each stripe asks for the database anew: a flush in between takes the old one away. */
@@ -315,7 +319,8 @@ static bool random_in(struct access *a, uint32_t db, uint32_t stripe, uint64_t d
 		if (unchanged(stripe, v))
 			return found;
 	}
-	stripe_lock(stripe);
+	if (!stripe_lock(stripe))
+		return false;
 	bool found = random_of(a, db, stripe, LOCKED, dice, out);
 	stripe_unlock(stripe);
 	return found;
@@ -338,7 +343,7 @@ bool db_random_key(struct access *a, uint32_t db, struct buf *out)
 	/* The stripe of the n-th key: every key is as likely as any other. */
 	for (uint64_t n = total ? dice[0] % total : 0; total && first < STRIPES - 1 && n >= count_in(root, first); first++)
 		n -= count_in(root, first);
-	for (uint32_t i = 0; total && i < STRIPES; i++)
+	for (uint32_t i = 0; total && i < STRIPES && !cancel_requested(); i++)
 		if (random_in(a, db, (first + i) % STRIPES, dice[1], out))
 			return true;
 	return false;
