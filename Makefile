@@ -70,6 +70,10 @@ $(B)/stress: tests/stress/stress.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
 
+$(B)/torture: $(wildcard tests/death/*.[ch])
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -g -o $@ $(filter %.c,$^)
+
 $(B)/resp_parse_fuzz: tests/fuzz/resp_parse_fuzz.c $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -o $@ $^
 
