@@ -41,7 +41,7 @@ struct tally {
 	struct durations ops, recoveries;
 	uint64_t breaks, refused;
 	uint64_t acknowledged[COUNTERS], ambiguous[COUNTERS];
-	uint64_t excused; /* slow because this client's own worker was stopped, or because the machine stood still */
+	uint64_t excused; /* slow because this client's own worker was stopped, or no processor was free, or the machine stood still */
 	uint64_t violations;
 	char first[300];
 	bool finished;
