@@ -35,7 +35,7 @@ CLI_SRC := $(sort $(wildcard src/cli/*.c))
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit fuzz bench install uninstall clean
+.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install uninstall clean
 all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
 server: $(B)/bulkhead-server
 
@@ -94,6 +94,13 @@ test:
 check: test
 	scripts/check-layers
 	scripts/check-commands
+
+# The long forms of tests/60-death.bats: a quarter of an hour.
+torture: all unit $(B)/torture
+	$(B)/torture --server $(B)/bulkhead-server --kills 10000
+	$(B)/torture --server $(B)/bulkhead-server --kills 1000 --rate 20 --stop
+	$(B)/unit/test_death long
+	$(B)/torture --server $(B)/bulkhead-server --supervisor 20
 
 fuzz:
 	scripts/fuzz

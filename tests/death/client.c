@@ -24,6 +24,7 @@
 #define LONGEST 100000
 #define CHUNK 10  /* bytes of each APPEND */
 #define APPENDS 300
+#define FLOOD 8    /* pairs of MSETs in a pipeline */
 #define PLACE 9   /* and the next one: databases that are flushed and swapped */
 #define RECONNECT_NS (30 * 1000000000ll)
 
@@ -155,14 +156,19 @@ static void judge(int64_t from, int64_t to)
 		mine->excused++;
 }
 
-/* The words are there: sends them. False: the connection broke, there is a new one, and nobody knows whether the command was executed. */
-static bool run(struct reply *r)
+static int64_t begin(void)
 {
 	if (until_delay-- == 0) {
 		until_delay = 50;
 		delay_before = processor_delay();
 	}
-	int64_t from = now_ns();
+	return now_ns();
+}
+
+/* The words are there: sends them. False: the connection broke, there is a new one, and nobody knows whether the command was executed. */
+static bool run(struct reply *r)
+{
+	int64_t from = begin();
 	bool ok = send_words(r);
 	int64_t to = now_ns();
 	if (!ok) {
@@ -180,7 +186,7 @@ static bool run(struct reply *r)
 
 __attribute__((format(printf, 2, 3))) static bool tell(struct reply *r, const char *format, ...)
 {
-	char text[1024], *rest = text;
+	char text[COMMAND_MAX], *rest = text;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
@@ -414,30 +420,78 @@ static void append_log(void)
 
 /* ---- sums, tokens, what ends by itself, whole databases ---- */
 
+static int accounts_line(char *text)
+{
+	int left = ACCOUNTS_SUM;
+	char *at = text + sprintf(text, "MSET");
+	for (int i = 0; i < ACCOUNTS; i++) {
+		int part = i + 1 < ACCOUNTS ? (int)draw(ACCOUNTS_SUM / ACCOUNTS) : left;
+		at += sprintf(at, " acc:%d %d", i, part);
+		left -= part;
+	}
+	return (int)(at - text);
+}
+
 static bool write_accounts(void)
 {
 	struct reply r;
-	int left = ACCOUNTS_SUM;
-	char text[512];
-	int n = sprintf(text, "MSET");
-	for (int i = 0; i < ACCOUNTS; i++) {
-		int part = i + 1 < ACCOUNTS ? (int)draw((unsigned)left / 2) : left;
-		n += sprintf(text + n, " acc:%d %d", i, part);
-		left -= part;
-	}
+	char text[COMMAND_MAX];
+	accounts_line(text);
 	return tell(&r, "%s", text);
+}
+
+static int accounts_question(char *text)
+{
+	char *at = text + sprintf(text, "MGET");
+	for (int i = 0; i < ACCOUNTS; i++)
+		at += sprintf(at, " acc:%d", i);
+	return (int)(at - text);
+}
+
+static void check_accounts(const struct reply *r)
+{
+	long sum = 0;
+	for (int i = 0; i < ACCOUNTS; i++)
+		sum += r->type == '*' && r->n == ACCOUNTS && r->at[i].n > 0 ? atol(r->at[i].data) : 0;
+	if (sum != ACCOUNTS_SUM)
+		violation("the accounts' sum is %ld", sum);
 }
 
 static void read_accounts(void)
 {
 	struct reply r;
-	long sum = 0;
-	if (!tell(&r, "MGET acc:0 acc:1 acc:2 acc:3 acc:4 acc:5"))
+	char text[COMMAND_MAX];
+	accounts_question(text);
+	if (tell(&r, "%s", text))
+		check_accounts(&r);
+}
+
+/* A worker that gets much at once is hardly ever outside a transaction: this is where deaths hurt. */
+static void flood_accounts(void)
+{
+	static char text[2 * FLOOD * COMMAND_MAX];
+	struct reply r;
+	unsigned errors;
+	size_t n = 0;
+	for (int i = 0; i < 2; i++) {
+		n += (size_t)accounts_line(text + n);
+		n += (size_t)sprintf(text + n, "\r\n");
+	}
+	for (int i = 1; i < FLOOD; i++)
+		memcpy(text + (size_t)i * n, text, n);
+	n *= FLOOD;
+	n += (size_t)accounts_question(text + n);
+	n += (size_t)sprintf(text + n, "\r\n");
+	strcpy(last, "pipeline");
+	int64_t from = begin();
+	if (!send_lines(text, n, 2 * FLOOD + 1, &r, &errors)) {
+		recover_from(from);
 		return;
-	for (int i = 0; i < ACCOUNTS; i++)
-		sum += r.type == '*' && r.n == ACCOUNTS && r.at[i].n > 0 ? atol(r.at[i].data) : 0;
-	if (sum != ACCOUNTS_SUM)
-		violation("the accounts' sum is %ld", sum);
+	}
+	judge(from, now_ns());
+	if (errors)
+		violation("%u errors in a pipeline", errors);
+	check_accounts(&r);
 }
 
 static void move_token(void)
@@ -578,7 +632,7 @@ _Noreturn void client_run(unsigned number)
 	options.seed = options.seed * 31 + me * 7919 + 1;
 	reconnect();
 	while (!atomic_load(&torture->stop))
-		one_operation();
+		me % 2 && draw(2) ? flood_accounts() : one_operation();
 	check_own();
 	wire_close();
 	mine->finished = true;

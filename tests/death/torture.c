@@ -52,8 +52,17 @@ static void end_server(void)
 	if (!options.server || !supervisor)
 		return;
 	kill(supervisor, SIGTERM);
-	for (int i = 0; i < 2000 && waitpid(supervisor, NULL, WNOHANG) == 0; i++)
-		usleep(10000);
+	bool ended = false;
+	for (int i = 0; i < 2000 && !ended; i++) {
+		ended = waitpid(supervisor, NULL, WNOHANG) != 0;
+		usleep(ended ? 0 : 10000);
+	}
+	if (!ended) {
+		printf("# the server does not stop\n");
+		total.violations++;
+		kill(supervisor, SIGKILL);
+		waitpid(supervisor, NULL, 0);
+	}
 	supervisor = 0;
 	if (total.violations) {
 		printf("# the server's log: %s/log\n", dir);

@@ -16,8 +16,9 @@
 
 #define CLIENTS_MAX 64
 #define COUNTERS 4 /* that all clients increment */
-#define ACCOUNTS 6 /* whose sum is constant */
-#define ACCOUNTS_SUM 1000000
+/* Whose sum is constant. So many that a server spends much of its time between the first and the last change of an MSET. */
+#define ACCOUNTS 200
+#define ACCOUNTS_SUM 100000000
 #define HARMS 65536 /* remembered; a power of two */
 #define STALLS 4096
 
@@ -71,6 +72,7 @@ struct options {
 	unsigned seed;
 };
 extern struct options options;
+#define COMMAND_MAX 8192 /* bytes of a formatted one */
 
 /* ---- wire.c: one connection of this process ---- */
 
@@ -82,7 +84,7 @@ struct reply {
 	char type; /* + - : $ * */
 	long n;    /* the number of ':', the length of '$' (-1: null), the elements of '*' */
 	char *data;
-	struct element at[16];
+	struct element at[ACCOUNTS];
 };
 
 int64_t now_ns(void);
@@ -93,6 +95,9 @@ bool send_words(struct reply *r);
 
 /* The same for a command whose words are separated by single spaces. */
 __attribute__((format(printf, 2, 3))) bool ask(struct reply *r, const char *format, ...);
+
+/* Commands as lines of text, all sent at once; *r is the last of their replies, and *errors counts those that are errors. */
+bool send_lines(const char *lines, size_t n, unsigned commands, struct reply *r, unsigned *errors);
 
 /* One attempt, from an address of its own: a server that refuses addresses whose workers crash shall not refuse us. */
 bool wire_connect(int port);

@@ -140,10 +140,9 @@ static bool bulk(struct element *e)
 static bool receive(struct reply *r)
 {
 	struct element e;
-	filled = taken = 0;
 	if (!want(1))
 		return false;
-	r->type = in[0];
+	r->type = in[taken];
 	if (r->type == '$') {
 		if (!bulk(&e))
 			return false;
@@ -157,7 +156,7 @@ static bool receive(struct reply *r)
 	if (r->type != '*')
 		return true;
 	for (long i = 0; i < r->n; i++)
-		if (i >= 16 || !bulk(&r->at[i]))
+		if (i >= ACCOUNTS || !bulk(&r->at[i]))
 			return false;
 	return true;
 }
@@ -168,15 +167,30 @@ bool send_words(struct reply *r)
 	char *start = out + sizeof head - n;
 	memcpy(start, head, (size_t)n);
 	words = 0;
+	filled = taken = 0;
 	if (fd >= 0 && send_all(start, (size_t)(out + out_len - start)) && receive(r))
 		return true;
 	wire_close();
 	return false;
 }
 
+bool send_lines(const char *lines, size_t n, unsigned commands, struct reply *r, unsigned *errors)
+{
+	filled = taken = 0;
+	*errors = 0;
+	bool ok = fd >= 0 && send_all(lines, n);
+	for (; ok && commands > 0; commands--) {
+		ok = receive(r);
+		*errors += ok && r->type == '-';
+	}
+	if (!ok)
+		wire_close();
+	return ok;
+}
+
 bool ask(struct reply *r, const char *format, ...)
 {
-	char text[1024], *rest = text;
+	char text[COMMAND_MAX], *rest = text;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
