@@ -35,7 +35,7 @@ CLI_SRC := $(sort $(wildcard src/cli/*.c))
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit fuzz bench install uninstall clean
+.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install uninstall clean
 all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
 server: $(B)/bulkhead-server
 
@@ -70,6 +70,10 @@ $(B)/stress: tests/stress/stress.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c11 $(WARN) -O2 -o $@ $<
 
+$(B)/torture: $(wildcard tests/death/*.[ch])
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -g -o $@ $(filter %.c,$^)
+
 $(B)/resp_parse_fuzz: tests/fuzz/resp_parse_fuzz.c $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -o $@ $^
 
@@ -90,6 +94,13 @@ test:
 check: test
 	scripts/check-layers
 	scripts/check-commands
+
+# The long forms of tests/60-death.bats: a quarter of an hour.
+torture: all unit $(B)/torture
+	$(B)/torture --server $(B)/bulkhead-server --kills 10000
+	$(B)/torture --server $(B)/bulkhead-server --kills 1000 --rate 20 --stop
+	$(B)/unit/test_death long
+	$(B)/torture --server $(B)/bulkhead-server --supervisor 20
 
 fuzz:
 	scripts/fuzz

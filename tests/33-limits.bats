@@ -133,20 +133,6 @@ set_works() { [[ $(q SET after 1) == OK ]]; }
     same '' "$left"
 }
 
-# as_user LIMIT: makes SERVER_BINARY a program that runs the server as a user of its own, who may have LIMIT processes.
-as_user() {
-    USER_ID=$((60000 + SRANDOM % 5000)) USER_DIR=$(mktemp -d /tmp/bulkhead-user.XXXXXX)
-    cp "$BULKHEAD_SERVER" "$USER_DIR/server"
-    cat >"$USER_DIR/run" <<END
-#!/bin/bash
-ulimit -u $1
-exec setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$USER_DIR/server" "\$@"
-END
-    chmod 755 "$USER_DIR/run"
-    chown -R "$USER_ID" "$USER_DIR"
-    SERVER_BINARY=$USER_DIR/run OWN_DIR=$USER_DIR
-}
-
 @test "a user who may have few processes: maxclients is lowered, and the log names the limit" {
     only_bulkhead
     as_user 200

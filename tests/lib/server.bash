@@ -147,6 +147,20 @@ release() {
     HOLDER=
 }
 
+# as_user LIMIT: makes SERVER_BINARY a program that runs the server as a user of its own, who may have LIMIT processes.
+as_user() {
+    USER_ID=$((60000 + SRANDOM % 5000)) USER_DIR=$(mktemp -d /tmp/bulkhead-user.XXXXXX)
+    cp "$BULKHEAD_SERVER" "$USER_DIR/server"
+    cat >"$USER_DIR/run" <<END
+#!/bin/bash
+ulimit -u $1
+exec setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$USER_DIR/server" "\$@"
+END
+    chmod 755 "$USER_DIR/run"
+    chown -R "$USER_ID" "$USER_DIR"
+    SERVER_BINARY=$USER_DIR/run OWN_DIR=$USER_DIR
+}
+
 # One server for a file; each test starts with it empty.
 shared_server() { start_server "$@"; }
 empty_server() { q FLUSHALL >/dev/null; }

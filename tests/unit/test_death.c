@@ -8,6 +8,9 @@
  * with the medic dying as well, at each of its own steps; some with a second worker dying in the middle of something else; some with a living
  * neighbour that has written meanwhile, and must not lose it; some by a real SIGKILL.
  *
+ * The operations are those of the store, and every command that writes, as a worker would run it: a row of commands.def with the flag
+ * WRITE that no operation here names fails the test.
+ *
  *     test_death            a sample where there are many, under a minute
  *     test_death long       everything
  *     test_death NAME       one operation, everything
@@ -21,6 +24,8 @@
 #include "store_fixture.h"
 
 #include "base/hash.h"
+#include "cmd/command.h"
+#include "cmd/dispatch.h"
 #include "store/index.h"
 
 #define WORKER 1u
@@ -102,9 +107,9 @@ static void restore(char *img)
 /* ---- operations ---- */
 
 struct operation {
-	const char *name;
+	const char *name; /* of a command: the words a client sends; of several, after ";", the last one writes */
 	void (*prepare)(void);
-	void (*run)(void);
+	void (*run)(void); /* NULL: a command */
 	bool sleeps; /* ends when the expirer goes to sleep */
 	bool start;  /* however long it is, its first part is stepped through, with a neighbour at every death */
 };
@@ -313,6 +318,19 @@ static void prep_due_seen(void)
 	do_set_n(0, ARG("new"), "gone", 4, fixture_now - 5);
 }
 
+static void prep_numbers(void)
+{
+	base();
+	key_add("n"), key_add("due"), key_add("f");
+	do_set(0, "n", "99");
+	do_set_n(0, ARG("due"), "7", 1, fixture_now + 60000);
+	do_set(0, "f", "1.5");
+}
+
+static void prep_others(void) { base(); key_add("other"), key_add("third"); }
+
+#define COMMAND(words, prepare) {words, prepare, NULL, false, false}
+
 static const struct operation operations[] = {
 	{"first-key-ever", prep_none, op_set_new, false, true},
 	{"new-key", base, op_set_new, false, false},
@@ -353,8 +371,143 @@ static const struct operation operations[] = {
 	{"expirer", prep_expirer, op_expirer, true, false},
 	{"sweep-retained", prep_unpinned, op_sweep_retained, false, false},
 	{"expirer-sweeps", prep_swept_pin, op_expirer, true, false},
+	COMMAND("SET new n", base),
+	COMMAND("SET a n", base),
+	COMMAND("SET c n", base),
+	COMMAND("SET new n NX", base),
+	COMMAND("SET a n XX", base),
+	COMMAND("SET a n GET", base),
+	COMMAND("SET new n NX GET", base),
+	COMMAND("SET c n KEEPTTL", base),
+	COMMAND("SET a n EX 100", base),
+	COMMAND("SET c n PX 5000", base),
+	COMMAND("SET new n EXAT 1800000000", base),
+	COMMAND("SET c n PXAT 1800000000000 XX GET", base),
+	COMMAND("SELECT 2; SET new n", base),
+	COMMAND("SELECT 1; SET a n", base),
+	COMMAND("GETDEL a", base),
+	COMMAND("GETDEL c", base),
+	COMMAND("GETEX a EX 100", base),
+	COMMAND("GETEX c PX 5000", base),
+	COMMAND("GETEX a EXAT 1800000000", base),
+	COMMAND("GETEX c PXAT 1800000000000", base),
+	COMMAND("GETEX c PERSIST", base),
+	COMMAND("GETEX a PXAT 1", base),
+	COMMAND("MSET a 1 b 22 c 333 new 4444", base),
+	COMMAND("MSET new 1 new 22 a 1 a 333", base),
+	COMMAND("MSETNX new 1 other 22 third 333", prep_others),
+	COMMAND("APPEND new n", base),
+	COMMAND("APPEND a more", base),
+	COMMAND("APPEND c more", base),
+	COMMAND("INCR new", base),
+	COMMAND("INCR n", prep_numbers),
+	COMMAND("INCR due", prep_numbers),
+	COMMAND("INCRBY n 9000000000", prep_numbers),
+	COMMAND("DECR n", prep_numbers),
+	COMMAND("DECRBY due 100", prep_numbers),
+	COMMAND("INCRBYFLOAT f 2.25", prep_numbers),
+	COMMAND("INCRBYFLOAT due 0.5", prep_numbers),
+	COMMAND("DEL a", base),
+	COMMAND("DEL a b c nokey", base),
+	COMMAND("UNLINK a c", base),
+	COMMAND("RENAME a new", base),
+	COMMAND("RENAME c new", base),
+	COMMAND("RENAME a c", base),
+	COMMAND("RENAME c a", base),
+	COMMAND("RENAMENX a new", base),
+	COMMAND("RENAMENX c new", base),
+	COMMAND("COPY a new", base),
+	COMMAND("COPY a c REPLACE", base),
+	COMMAND("COPY c a REPLACE", base),
+	COMMAND("COPY c b DB 1", base),
+	COMMAND("COPY c new DB 2", base),
+	COMMAND("COPY c a DB 1 REPLACE", base),
+	COMMAND("EXPIRE a 100", base),
+	COMMAND("EXPIRE c 100 GT", base),
+	COMMAND("EXPIRE c 10 LT", base),
+	COMMAND("EXPIRE a 100 NX", base),
+	COMMAND("EXPIRE c 100 XX", base),
+	COMMAND("EXPIRE a -1", base),
+	COMMAND("PEXPIRE c 500", base),
+	COMMAND("EXPIREAT a 1800000000", base),
+	COMMAND("EXPIREAT c 1", base),
+	COMMAND("PEXPIREAT c 1800000000000", base),
+	COMMAND("PERSIST c", base),
+	COMMAND("FLUSHDB", base),
+	COMMAND("FLUSHDB ASYNC", base),
+	COMMAND("SELECT 1; FLUSHDB SYNC", base),
+	COMMAND("FLUSHALL", base),
+	COMMAND("FLUSHALL ASYNC", base),
+	COMMAND("SWAPDB 0 1", base),
+	COMMAND("SWAPDB 1 2", base),
 };
 #define OPERATIONS (sizeof operations / sizeof operations[0])
+
+/* ---- commands, as a worker runs them ---- */
+
+#define WORDS_MAX 16
+
+/* The words of one command, which ends at a ";" or with the text. Returns what follows it. */
+static const char *split(const char *text, struct arg *words, int *n)
+{
+	for (*n = 0; *text && *text != ';' && *n < WORDS_MAX; (*n)++) {
+		size_t len = strcspn(text, " ;");
+		words[*n] = (struct arg){text, len};
+		text += len + strspn(text + len, " ");
+	}
+	return text + strspn(text, "; ");
+}
+
+/* False: one was answered with an error. */
+static bool run_commands(const char *text)
+{
+	static struct session session;
+	struct arg words[WORDS_MAX];
+	int n;
+	bool ok = true;
+	session_init(&session, -1, NULL);
+	while (*text) {
+		text = split(text, words, &n);
+		session.now = fixture_now;
+		session.now_uses = 1;
+		ok &= dispatch(&session, n, words) && !session.out.errors;
+	}
+	session_deinit(&session);
+	return ok;
+}
+
+static bool perform(const struct operation *op)
+{
+	if (!op->run)
+		return run_commands(op->name);
+	op->run();
+	return true;
+}
+
+/* The command of an operation that writes; NULL: it is none. */
+static const struct command *command_of(const struct operation *op)
+{
+	const struct command *row = NULL;
+	struct arg words[WORDS_MAX];
+	int n;
+	for (const char *text = op->run ? "" : op->name; *text;) {
+		text = split(text, words, &n);
+		row = command_find(words[0].p, words[0].n);
+		if (n > 1 && row && command_first_sub(row))
+			row = command_find_sub(row, words[1].p, words[1].n);
+	}
+	return row;
+}
+
+static void test_every_command(void)
+{
+	for (const struct command *row = command_next(NULL); row; row = command_next(row)) {
+		bool tried = !(row->flags & COMMAND_WRITE);
+		for (unsigned i = 0; i < OPERATIONS && !tried; i++)
+			tried = command_of(&operations[i]) == row;
+		CHECKF(tried, "%s writes, and no operation here has it", row->name);
+	}
+}
 
 /* ---- stepping ---- */
 
@@ -377,7 +530,8 @@ static int op_child(void *arg)
 	if (ptrace(PTRACE_TRACEME, 0, 0, 0))
 		return 1;
 	raise(SIGSTOP);
-	op->run();
+	if (!perform(op))
+		raise(SIGABRT);
 	raise(SIGSTOP);
 	return 0;
 }
@@ -826,7 +980,7 @@ static int kill_child(void *arg)
 	const struct operation *op = arg;
 	txn_checks = NULL;
 	for (;;) {
-		op->run();
+		perform(op);
 		op_set_size(), op_set_same(), op_del();
 	}
 	return 0;
@@ -855,6 +1009,7 @@ static void test_operation(void)
 	save(virgin);
 	prepare(op);
 	look_ahead(op);
+	CHECKF(op->run || !same(&old_content, &new_content), "%s: changes nothing", op->name);
 	nimportant = nplain = picked = since_medic = since_double = 0;
 	unsigned states = walk(op, pick_none, NULL), half = checks_cap / 2, expect = checks_cap;
 	at_random = steps > steps_cap && !op->start;
@@ -899,6 +1054,8 @@ int main(int argc, char **argv)
 	sched_setaffinity(0, sizeof one, &one);
 	/* Beside busy processes a step would take milliseconds. */
 	setpriority(PRIO_PROCESS, 0, -10);
+	if (!*only)
+		test_run("every command that writes", test_every_command);
 	for (unsigned i = 0; i < OPERATIONS; i++) {
 		if (*only && strcmp(only, operations[i].name))
 			continue;
