@@ -49,11 +49,17 @@ static void tell(uint32_t slot, const struct process *p, uint32_t by)
 			    p->pid, table_at(by)->pid);
 }
 
+static bool has_client(uint32_t slot, const struct process *p)
+{
+	return p->state == PROCESS_RUNNING && p->kind == PROC_WORKER &&
+	       atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed);
+}
+
 /* True when the victim was there, and nobody was killing it yet. */
 static bool condemn(const struct kill_victim *v, uint32_t by)
 {
 	struct process *p = table_at(v->slot < control->slots ? v->slot : 0);
-	if (p->state != PROCESS_RUNNING || p->pid != v->pid || p->kind != PROC_WORKER || p->condemned)
+	if (p->pid != v->pid || p->condemned || !has_client(v->slot, p))
 		return false;
 	tell(v->slot, p, by);
 	p->condemned = true;
@@ -75,7 +81,7 @@ void kills_begin(struct channel_request *r)
 	first = p;
 }
 
-/* Only a worker: whoever names another process does not wait for its end. */
+/* Whoever names a process that may not be killed does not wait for its end. */
 static bool there(const struct kill_victim *v)
 {
 	const struct process *p = table_at(v->slot < control->slots ? v->slot : 0);

@@ -306,7 +306,12 @@ static void rest(struct session *s)
 	if (s->in.cap <= KEEP && s->out.out.cap <= KEEP && ahead.cap == 0)
 		return;
 	struct pollfd p = {.fd = s->fd, .events = POLLIN};
-	if (poll(&p, 1, REST_MS) != 0)
+	int n;
+	/* A last tick of the command's timer is no reason to hold on to the memory. */
+	do
+		n = poll(&p, 1, REST_MS);
+	while (n < 0 && errno == EINTR && !stop_requested() && !wake_flag);
+	if (n != 0)
 		return;
 	buf_trim(&s->in, ROOM);
 	buf_trim(&s->out.out, ROOM);

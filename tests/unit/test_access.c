@@ -2,6 +2,8 @@
 /* Reads beside writers: several keys at once are seen as of one moment, long values are whole, whatever dies. */
 #include "store_fixture.h"
 
+#include "base/stop.h"
+
 #define ACCOUNTS 24u
 #define EACH 1000
 
@@ -275,6 +277,56 @@ static void test_clocks(void)
 	CHECK_FSCK();
 }
 
+/* Cancelled after the n-th key: all that was written is undone, whichever n, and the next command finds the stripes free. */
+static struct arg many_keys[40];
+static int cancel_at;
+
+static int write_many(struct access *a, void *arg)
+{
+	const char *value = arg;
+	struct view v;
+	bool oom = false;
+	for (int i = 0; i < 40 && !oom; i++) {
+		if (i == cancel_at)
+			cancel_flag = 1;
+		if (i % 3 == 0)
+			key_delete(a, 0, &many_keys[i], &oom);
+		else if (!key_set_string(a, 0, &many_keys[i], value, strlen(value), ENC_RAW, DUE_NONE))
+			return 1;
+		if (cancel_flag)
+			CHECK(!key_find(a, 0, &many_keys[i], &v));
+	}
+	effect(a, 0, 0, NULL);
+	return oom;
+}
+
+static void test_cancelled(void)
+{
+	static char text[40][16];
+	const struct arg *keys[40];
+	for (int i = 0; i < 40; i++) {
+		sprintf(text[i], "cancelled:%d", i);
+		many_keys[i] = ARG(text[i]);
+		keys[i] = &many_keys[i];
+	}
+	struct plan p = {.kind = PLAN_WRITE, .now = fixture_now, .nkeys = 40, .keys = keys};
+	for (int i = 0; i < 40; i += 2)
+		do_set(0, text[i], "old value");
+	for (cancel_at = 0; cancel_at < 40; cancel_at++) {
+		char value[64];
+		memset(value, 'v', sizeof value);
+		value[cancel_at] = 0;
+		CHECK_INT(access_run(&p, write_many, value), ACCESS_CANCELLED);
+		cancel_flag = 0;
+		for (int i = 0; i < 40; i++)
+			CHECK(do_is(0, text[i], i % 2 ? NULL : "old value"));
+		CHECK_FSCK();
+	}
+	CHECK_INT(access_run(&p, write_many, "new"), 0);
+	for (int i = 0; i < 40; i++)
+		CHECK(do_is(0, text[i], i % 3 ? "new" : NULL));
+}
+
 int main(void)
 {
 	fixture_open(2);
@@ -285,5 +337,6 @@ int main(void)
 	RUN(test_multi_key_reads);
 	RUN(test_reads_beside_deaths);
 	RUN(test_long_values);
+	RUN(test_cancelled);
 	return test_done();
 }

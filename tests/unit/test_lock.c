@@ -2,6 +2,9 @@
 /* The lock: exclusion, fairness towards the starving, deaths of owners and waiters. */
 #include "store_fixture.h"
 
+#include <signal.h>
+
+#include "base/stop.h"
 #include "shm/control.h"
 
 /* Words both sides see: parts of a stripe that nothing else uses here. */
@@ -214,6 +217,64 @@ static void test_stripes_of_the_dead(void)
 	}
 }
 
+/* A command that is cancelled leaves the queue as if it had died there, and a transaction gives back what it had taken. */
+static void test_cancelled(void)
+{
+	static const uint16_t three[] = {5, 6, 7};
+	memset((void *)shared, 0, sizeof *shared);
+	lock_take(&shared->lock, 3);
+	cancel_flag = 1;
+	CHECK(!lock_take_unless_cancelled(&shared->lock, 1));
+	CHECK_UINT(shared->lock & ~LOCK_WAITERS, 3);
+	lock_release(&shared->lock);
+	CHECK(lock_take_unless_cancelled(&shared->lock, 1)); /* what is free needs no waiting */
+	lock_release(&shared->lock);
+
+	lock_take(&store_stripe(7)->lock, 3);
+	activity_enter();
+	CHECK(!txn_begin(three, 3));
+	CHECK(!txn_begin(NULL, STRIPES));
+	CHECK(!stripe_lock(7));
+	activity_leave();
+	for (uint32_t s = 0; s < STRIPES; s++)
+		if (s != 7)
+			CHECK_UINT(store_stripe(s)->lock, 0);
+	lock_break(&store_stripe(7)->lock, 3);
+	cancel_flag = 0;
+	CHECK_FSCK();
+	do_set(0, "k", "v");
+}
+
+/* With starving waiters beside it: they get on. */
+static int wait_and_leave(void *arg)
+{
+	(void)arg;
+	lock_take(&shared->lock, self_id);
+	lock_release(&shared->lock);
+	return 0;
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	cancel_flag = 1;
+}
+
+static void test_cancelled_while_starving(void)
+{
+	memset((void *)shared, 0, sizeof *shared);
+	lock_take(&shared->lock, 3);
+	pid_t p = fork_as(2, wait_and_leave, NULL);
+	signal(SIGALRM, on_alarm);
+	ualarm(30000, 0);
+	CHECK(!lock_take_unless_cancelled(&shared->lock, 1));
+	cancel_flag = 0;
+	CHECK_UINT(lock_owner(&shared->lock), 3);
+	lock_release(&shared->lock);
+	CHECK_INT(reap_child(p), 0);
+	CHECK_UINT(lock_owner(&shared->lock), 0);
+}
+
 int main(void)
 {
 	fixture_open(2);
@@ -227,5 +288,7 @@ int main(void)
 	RUN(test_waiter_dies);
 	RUN(test_deaths_all_over);
 	RUN(test_stripes_of_the_dead);
+	RUN(test_cancelled);
+	RUN(test_cancelled_while_starving);
 	return test_done();
 }
