@@ -17,6 +17,9 @@ void helpers_ended(uint32_t slot, enum process_kind kind, bool clean);
 /* A slot is SICK: a medic is to recover it, then it becomes free. */
 void helpers_heal(uint32_t slot);
 
+/* Has the store checked once beside its use (the checker), unless that is being done already. */
+void helpers_check(void);
+
 /* No helper but a medic is started any more. */
 void helpers_stop(void);
 

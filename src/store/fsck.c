@@ -131,18 +131,21 @@ static bool look_at_table(struct look *l)
 	return true;
 }
 
+bool fsck_bin(struct check *c, const struct root *root, uint32_t stripe, bool live)
+{
+	struct look l = {.c = c, .b = &root->bins[stripe], .stripe = stripe, .live = live};
+	bool ok = look_at_queue(&l) && look_at_table(&l);
+	free(l.due);
+	return ok;
+}
+
 static bool look_at_root(struct check *c, const ref *from, ref r, bool live)
 {
 	if (!check_reach(c, from, r, sizeof(struct root), BLOCK_META, "an index root"))
 		return false;
-	const struct root *root = at(r);
-	for (uint32_t i = 0; i < STRIPES; i++) {
-		struct look l = {.c = c, .b = &root->bins[i], .stripe = i, .live = live};
-		bool ok = look_at_queue(&l) && look_at_table(&l);
-		free(l.due);
-		if (!ok)
+	for (uint32_t i = 0; i < STRIPES; i++)
+		if (!fsck_bin(c, at(r), i, live))
 			return false;
-	}
 	return true;
 }
 
@@ -178,7 +181,7 @@ static bool look_at_retired(struct check *c)
 	return true;
 }
 
-static bool look_at_retained(struct check *c, uint32_t stripe)
+bool fsck_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
 	uint32_t n = 0;
@@ -205,7 +208,7 @@ static bool look_at_retained(struct check *c, uint32_t stripe)
 static bool finish(struct check *c, bool ok)
 {
 	for (uint32_t i = 0; ok && i < STRIPES; i++)
-		ok = look_at_retained(c, i);
+		ok = fsck_retained(c, i);
 	ok = ok && check_leaks(c);
 	check_end(c);
 	return ok;
@@ -219,9 +222,9 @@ bool store_fsck(char *why, size_t cap)
 }
 
 /* Who has committed or rolled back goes on freeing blocks after its stripes are free. */
-static bool wait_for_rest(char *why, size_t cap)
+bool fsck_wait_for_rest(int64_t ms, char *why, size_t cap)
 {
-	int64_t until = clock_mono_ms() + REST_MS;
+	int64_t until = clock_mono_ms() + ms;
 	for (uint32_t i = 1; i <= atomic_load(&SUPER->slot_high); i++)
 		while (i != self_id && !check_slot_rests(i)) {
 			if (clock_mono_ms() >= until) {
@@ -236,7 +239,7 @@ static bool wait_for_rest(char *why, size_t cap)
 bool store_fsck_beside(char *why, size_t cap)
 {
 	struct check c;
-	if (!wait_for_rest(why, cap))
+	if (!fsck_wait_for_rest(REST_MS, why, cap))
 		return false;
 	/* Against the expirer, which keeps house without a stripe. The operation changes nothing. */
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
