@@ -123,8 +123,10 @@ static void start(void)
 	launch_store(instance_open_store(slots, upgrade_take_store(), &adopted));
 	upgrade_drop_rest();
 	signal_fd = signals_init();
-	if (adopted)
+	if (adopted) {
 		adopt_recover();
+		helpers_check();
+	}
 	name_watch = instance_watch_store(launch_store_fd());
 	if (name_watch >= 0)
 		watch(name_watch, EPOLLIN);
