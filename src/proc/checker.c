@@ -2,8 +2,8 @@
 /*
  * The checker: verifies the store once while others work on it, says in the log what it found, ends.
  *
- * Started on demand (helpers_check), at most one at a time. All it does is in store/fsck_live.c. Death: a medic frees the lock it may hold;
- * nobody starts another.
+ * Started on demand (helpers_check), at most one at a time. All it does is in store/fsck_live.c. Death: a medic frees
+ * the lock it may hold; nobody starts another.
  */
 #include <inttypes.h>
 #include <unistd.h>

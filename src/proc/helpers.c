@@ -149,7 +149,7 @@ static void note_death(enum process_kind k, int64_t now)
 	int64_t oldest = h->kind[k].deaths[(n + 1) % DEATHS_NOTED];
 	if (n + 1 < DEATHS_NOTED || now - oldest >= DEATHS_WITHIN_MS)
 		return;
-	log_warning("The %s died %d times within %lld ms; the rest keeps serving, and it is started again after a while",
+	log_warning("The %s died %d times within %lld ms; the rest keeps serving",
 		    process_name(k), DEATHS_NOTED, (long long)(now - oldest));
 	/* The next line after as many again. */
 	h->kind[k].ndeaths = 0;

@@ -193,7 +193,8 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int wait_ms(int64_t now)
 {
-	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), earlier(shutdown_deadline(), crashers_deadline()));
+	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
+	at = earlier(at, crashers_deadline());
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);

@@ -49,7 +49,9 @@ bool check_leaf_locks(struct check *c)
 	for (uint32_t i = 0; i < SUPER->heaps; i++)
 		if (!lock_free(c, &store_heap(i)->lock, "heap", i))
 			return false;
-	return (c->beside || lock_free(c, &SUPER->arena.lock, "the arena", 0)) && lock_free(c, &SUPER->map_lock, "the map", 0);
+	if (!c->beside && !lock_free(c, &SUPER->arena.lock, "the arena", 0))
+		return false;
+	return lock_free(c, &SUPER->map_lock, "the map", 0);
 }
 
 static bool check_locks(struct check *c)
@@ -139,7 +141,8 @@ struct slabs {
 	uint32_t with_room[HEAPS_MAX][CLASSES_MAX];
 };
 
-static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
+/* Head and bitmap agree. */
+static bool check_bitmap(struct check *c, uint64_t i)
 {
 	const struct slab *s = slab_at(slab_off(i));
 	uint64_t used = 0;
@@ -155,8 +158,16 @@ static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
 	if (used != s->nused)
 		return check_bad(c, slab_off(i), "a slab with %llu blocks used, not %llu", (unsigned long long)used,
 				 (unsigned long long)s->nused);
-	t->used[s->heap] += used * s->size;
-	t->with_room[s->heap][s->class] += used < s->nblocks;
+	return true;
+}
+
+static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
+{
+	const struct slab *s = slab_at(slab_off(i));
+	if (!check_bitmap(c, i))
+		return false;
+	t->used[s->heap] += s->nused * s->size;
+	t->with_room[s->heap][s->class] += s->nused < s->nblocks;
 	return true;
 }
 
@@ -293,7 +304,6 @@ static bool is_listed(const struct slab *s)
 /* The slab of a block that stays where it is. */
 static bool look_at_head(struct check *c, const struct slab *s)
 {
-	static struct slabs ignored;
 	uint64_t i = slab_index(off_of(s));
 	if (i >= c->nslabs || c->may_look == 0 || c->looked[i / 64] >> (i % 64) & 1)
 		return true;
@@ -304,7 +314,7 @@ static bool look_at_head(struct check *c, const struct slab *s)
 	if (!slab_has_shape(s))
 		return check_bad(c, off_of(s), "a slab with a damaged head");
 	leaf_lock(LEAF_HEAP, &store_heap(s->heap)->lock);
-	bool ok = check_slab(c, i, &ignored);
+	bool ok = check_bitmap(c, i);
 	if (ok && s->nused < s->nblocks && !is_listed(s))
 		ok = check_bad(c, off_of(s), "a slab with room that its list does not have");
 	leaf_end();
@@ -338,13 +348,17 @@ uint64_t *check_copy_allocated(struct check *c)
 	for (uint64_t i = 0; i < c->nslabs && !stop_requested(); i++) {
 		const struct slab *s = slab_at(slab_off(i));
 		/* A guess, to know whose lock to take; looked at again under it. */
-		if (!arena_is_backed(i) || !arena_is_taken(i) || __atomic_load_n(&s->heap, __ATOMIC_RELAXED) >= SUPER->heaps)
+		if (!arena_is_backed(i) || !arena_is_taken(i))
 			continue;
-		leaf_lock(LEAF_HEAP, &store_heap(s->heap)->lock);
+		uint32_t h = __atomic_load_n(&s->heap, __ATOMIC_RELAXED);
+		if (h >= SUPER->heaps)
+			continue;
+		leaf_lock(LEAF_HEAP, &store_heap(h)->lock);
 		leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
-		if (arena_is_backed(i) && arena_is_taken(i) && s->magic == RUN_MAGIC)
+		bool taken = arena_is_backed(i) && arena_is_taken(i);
+		if (taken && s->magic == RUN_MAGIC)
 			set_bit(c, bits, slab_off(i) + RUN_HEAD);
-		else if (arena_is_backed(i) && arena_is_taken(i) && s->magic == SLAB_MAGIC && slab_has_shape(s))
+		else if (taken && s->magic == SLAB_MAGIC && s->heap == h && slab_has_shape(s))
 			copy_slab(c, bits, s);
 		leaf_end();
 	}
@@ -399,7 +413,8 @@ bool check_reach(struct check *c, const void *from, ref r, uint64_t size, enum b
 	if (!check_is_block(r))
 		return check_bad(c, off, "%s at %#llx is not in an allocated block", what, (unsigned long long)r.off);
 	if (heap_block_size(r) < size)
-		return check_bad(c, off, "%s of %llu bytes at %#llx is in a block of %llu", what, (unsigned long long)size,
+		return check_bad(c, off, "%s of %llu bytes at %#llx is in a block of %llu", what,
+				 (unsigned long long)size,
 				 (unsigned long long)r.off, (unsigned long long)heap_block_size(r));
 	if (c->live) {
 		check_mark(c, r);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request; changes nothing.
+ * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request; changes
+ * nothing.
  *
- * store_fsck takes no locks, its death leaves nothing. store_fsck_beside runs with all stripes held by the caller's transaction and
- * takes the arena lock; a medic frees both when it dies.
+ * store_fsck takes no locks, its death leaves nothing. store_fsck_beside runs with all stripes held by the caller's
+ * transaction and takes the arena lock; a medic frees both when it dies.
  */
 #include "store/fsck.h"
 
@@ -91,7 +92,8 @@ static bool look_at_item(struct look *l, const uint64_t *from)
 	struct key_hash h = key_hash_of(p.key, p.klen);
 	if (h.stripe != l->stripe || h.tag != cell_tag(cell))
 		return check_bad(l->c, r.off, "an item in the wrong place");
-	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.encoding > ENC_RAW || p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
+	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.encoding > ENC_RAW ||
+	    p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
 		return check_bad(l->c, r.off, "an item with a damaged head");
 	l->count++;
 	l->expires += (p.flags & ITEM_DUE) != 0;
@@ -154,7 +156,8 @@ static bool look_at_databases(struct check *c)
 	ref map = {SUPER->map.off & ~7ull};
 	if (ref_is_none(map))
 		return true;
-	if (!check_reach(c, &SUPER->map, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "the database map"))
+	if (!check_reach(c, &SUPER->map, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META,
+			 "the database map"))
 		return false;
 	const struct db_map *m = at(map);
 	for (uint32_t i = 0; i < SUPER->databases; i++) {
@@ -167,12 +170,14 @@ static bool look_at_databases(struct check *c)
 
 static bool look_at_retired(struct check *c)
 {
-	for (const ref *from = &SUPER->retired_roots; !ref_is_none(*from); from = &((const struct root *)at(*from))->next)
+	const ref *from;
+	for (from = &SUPER->retired_roots; !ref_is_none(*from); from = &((const struct root *)at(*from))->next)
 		if (!look_at_root(c, from, *from, false))
 			return false;
-	for (const ref *from = &SUPER->old_maps; !ref_is_none(*from); from = &((const struct db_map *)at(*from))->next) {
+	for (from = &SUPER->old_maps; !ref_is_none(*from); from = &((const struct db_map *)at(*from))->next) {
 		ref r = *from;
-		if (!check_reach(c, from, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "an old database map"))
+		if (!check_reach(c, from, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META,
+				 "an old database map"))
 			return false;
 		const struct db_map *m = at(r);
 		if (m->born >= m->died)
@@ -185,8 +190,12 @@ bool fsck_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
 	uint32_t n = 0;
-	for (const ref *from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next, n++) {
+	const ref *from;
+	for (from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next) {
 		ref r = *from;
+		if (n == s->nretained)
+			return check_bad(c, (uint64_t)((const char *)from - STORE_BASE), "stripe %u retains more than %u items", stripe,
+					 n);
 		if (!check_reach(c, from, r, sizeof(struct retained), BLOCK_META, "a retained list's entry"))
 			return false;
 		const struct retained *e = at(r);
@@ -196,6 +205,7 @@ bool fsck_retained(struct check *c, uint32_t stripe)
 		if (!item_read(e->block, &p) || p.born != e->born || e->born >= e->died ||
 		    key_hash_of(p.key, p.klen).stripe != stripe)
 			return check_bad(c, e->block.off, "a damaged retained item");
+		n++;
 	}
 	if (n != s->nretained)
 		return check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains %u items, not %u", stripe, n,

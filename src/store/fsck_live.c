@@ -2,13 +2,14 @@
 /*
  * Checking a store on which others work, a stripe at a time (store/fsck.h). Run by the checker.
  *
- * Locks: one stripe for a moment, within it or alone a heap's and the arena's; at the very end perhaps all stripes, see below. Changes
- * nothing. Its death leaves locks, which a medic frees.
+ * Locks: one stripe for a moment, within it or alone a heap's and the arena's; at the very end perhaps all stripes,
+ * see below. Changes nothing. Its death leaves locks, which a medic frees.
  *
- * What a stripe guards is in order whenever its lock is free, so any fault seen under the lock is one. Leaks are harder: blocks that were
- * allocated before the first stripe was visited and are reached from none may have changed hands meanwhile. These suspects are looked
- * for by what they seem to be (an item: where its key belongs; anything else: in all bins), again and again. A leaked block is still there
- * after all rounds, and next to nothing else is; then everybody is stopped for the time of one more round, which decides.
+ * What a stripe guards is in order whenever its lock is free, so any fault seen under the lock is one. Leaks are
+ * harder: blocks that were allocated before the first stripe was visited and are reached from none may have changed
+ * hands meanwhile. These suspects are looked for by what they seem to be (an item: where its key belongs; anything
+ * else: in all bins), again and again. A leaked block is still there after all rounds, and next to nothing else is;
+ * then everybody is stopped for the time of one more round, which decides.
  */
 #include "store/fsck.h"
 
@@ -116,7 +117,8 @@ static bool is_known_item(struct live *l, ref r)
 	parsed = item_read(r, &p);
 	for (uint32_t db = 0; parsed && !known && db < SUPER->databases; db++) {
 		const struct root *root = db_root(db);
-		known = root && index_find(&root->bins[h.stripe], h.tag, p.key, p.klen, &cell, &q) && cell_ref(cell).off == r.off;
+		known = root && index_find(&root->bins[h.stripe], h.tag, p.key, p.klen, &cell, &q) &&
+			cell_ref(cell).off == r.off;
 	}
 	uint32_t left = store_stripe(h.stripe)->nretained;
 	for (ref e = store_stripe(h.stripe)->retained; !known && left > 0 && peek(e, sizeof(struct retained)); left--) {

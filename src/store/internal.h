@@ -92,7 +92,10 @@ void db_sweep_locked(void);
 /* A db_map's last valid entry, checked: roots beyond are none. */
 const struct db_map *map_now(void);
 
-/* Pieces of a check (fsck.c), each for what one stripe guards: a bin of a root (of a database, else retired), its retained list. */
+/*
+ * Pieces of a check (fsck.c), each for what one stripe guards: a bin of a root (of a database, else retired), its
+ * retained list.
+ */
 struct check;
 bool fsck_bin(struct check *c, const struct root *root, uint32_t stripe, bool live);
 bool fsck_retained(struct check *c, uint32_t stripe);

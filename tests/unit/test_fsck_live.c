@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The check beside others: no false alarm beside 8 busy writers, the damage it is there for, and nobody held up for long. */
+/*
+ * The check beside others: no false alarm beside 8 busy writers, the damage it is there for, and nobody held up for
+ * long.
+ */
 #include "store_fixture.h"
 
 #include <sys/mman.h>
@@ -137,6 +140,23 @@ static void test_damage(void)
 	CHECKF(store_fsck_live(why, sizeof why, &keys), "%s", why);
 }
 
+/* A list that leads back to itself is not followed for ever: a stripe is held meanwhile. */
+static void test_circle(void)
+{
+	struct pin p = pin_take();
+	do_set(0, "d1", "a later value");
+	uint32_t i = 0;
+	while (ref_is_none(store_stripe(i)->retained))
+		i++;
+	struct retained *e = at(store_stripe(i)->retained);
+	e->next = store_stripe(i)->retained;
+	found(store_fsck_live(why, sizeof why, &keys), "retains more than");
+	e->next = REF_NONE;
+	pin_release(p);
+	expirer_sweep();
+	CHECK_FSCK();
+}
+
 static void leak(uint64_t size, enum block_kind kind)
 {
 	ref r = heap_alloc(size, kind, false);
@@ -144,7 +164,8 @@ static void leak(uint64_t size, enum block_kind kind)
 	memset(at(r), 0, size);
 	uint64_t start = clock_mono_ns();
 	found(store_fsck_live(why, sizeof why, &keys), "nothing refers to an allocated block");
-	printf("# a leak of %llu bytes found in %llu ms\n", (unsigned long long)size, (unsigned long long)(clock_mono_ns() - start) / 1000000);
+	printf("# a leak of %llu bytes found in %llu ms\n", (unsigned long long)size,
+	       (unsigned long long)(clock_mono_ns() - start) / 1000000);
 	heap_free(r, kind);
 	leaf_end();
 	CHECKF(store_fsck_live(why, sizeof why, &keys), "%s", why);
@@ -183,6 +204,7 @@ int main(void)
 	fixture_open(16);
 	RUN(test_no_false_alarm);
 	RUN(test_damage);
+	RUN(test_circle);
 	RUN(test_leaks);
 	RUN(test_stop);
 	return test_done();
