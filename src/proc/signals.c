@@ -118,7 +118,7 @@ static bool is_readable(const uintptr_t *word)
  * Words on the stack that point into the program: return addresses and a few strays, innermost first. Unlike unwinding it
  * needs no tables and no allocation. As distances from the program's start, which is what addr2line wants.
  */
-static void log_trace(const ucontext_t *u)
+__attribute__((no_sanitize("address"))) static void log_trace(const ucontext_t *u)
 {
 	char line[400], *w = line, *end = line + sizeof line - 1;
 	uintptr_t pc, sp, base = (uintptr_t)__executable_start;
