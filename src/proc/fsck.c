@@ -113,9 +113,9 @@ static void check_format(int fd, const char *path)
 	if (s.format == BULKHEAD_STORE_FORMAT)
 		return;
 	s.build[sizeof s.build - 1] = 0;
-	for (const char *p = s.build; *p; p++)
-		if (!isprint((unsigned char)*p))
-			strcpy(s.build, "of unknown version");
+	/* The first format had none. */
+	if (!isdigit((unsigned char)s.build[0]) || s.build[strspn(s.build, "0123456789.-+abcdefghijklmnopqrstuvwxyz")])
+		strcpy(s.build, "of unknown version");
 	give_up("%s was made by Bulkhead %s, format %u; this is Bulkhead %s", path, s.build, s.format,
 		BULKHEAD_STORE_BUILD);
 }
