@@ -99,6 +99,62 @@ fill() { for i in $(seq "$1"); do echo "SET key:$i value:$i"; done | redis-cli -
     [[ $stderr == *'made by Bulkhead 0.9.9, format 99; this is Bulkhead '*', format '* ]]
 }
 
+@test "an adopted store is checked while it is served" {
+    own_server
+    same 300 "$(fill 300)"
+    kill_server
+    again
+    eventually 10 logged 'Check of the store: 300 keys, no damage'
+    eventually 5 none_called checker
+    expect '"value:7"' GET key:7
+    kill_server
+    # A byte of a key: it is not where it belongs any more. Said, and the rest is served.
+    object=/dev/shm/bulkhead.$PORT.main
+    at=$(grep -obUa 'key:150value:' "$object" | head -1 | cut -d: -f1)
+    printf '#' | dd of="$object" bs=1 seek="$at" conv=notrunc status=none
+    again
+    eventually 10 logged '# Check of the store: damaged: at 0x[0-9a-f]+: an item in the wrong place'
+    expect '"value:7"' GET key:7
+    end_server
+}
+again() { launch --port "$PORT" --dir "$SERVER_DIR" --save '' && OWN_PID=$SERVER_PID; }
+# called NAME: the processes of the server that ps shows so.
+called() {
+    local p
+    for p in $(children); do
+        if grep -qa "$1" "/proc/$p/cmdline" 2>/dev/null; then echo "$p"; fi
+    done
+}
+none_called() { [[ -z $(called "$1") ]]; }
+
+# ---- helpers ----
+
+@test "a helper that dies five times in ten seconds is reported, the rest keeps serving" {
+    own_server
+    expect OK SET k v
+    for i in {1..4}; do kill_expirer; done
+    if logged 'times within'; then fail "reported too early"; fi
+    kill_expirer
+    eventually 5 logged 'The expirer died 5 times within [0-9]+ ms'
+    expect OK SET k v PX 50
+    eventually 5 expirer_is_there
+    eventually 5 nothing_left
+    # Each time it waited longer: 0, 10, 100, 1000 ms.
+    ((SECONDS - start >= 1)) || fail "no back-off"
+    expect OK DEBUG FSCK
+    stop_server
+}
+kill_expirer() {
+    : "${start:=$SECONDS}"
+    eventually 5 expirer_is_there
+    local pid
+    pid=$(called expirer)
+    kill -KILL "$pid"
+    eventually 5 dead "$pid"
+}
+expirer_is_there() { [[ $(called expirer) =~ ^[0-9]+$ ]]; }
+nothing_left() { [[ $(q DBSIZE) == 0 ]]; }
+
 # ---- counting ----
 
 @test "100 workers killed from outside: the next INFO counts one client" {

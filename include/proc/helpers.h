@@ -20,6 +20,9 @@ void helpers_heal(uint32_t slot);
 /* The slot of the medic at work; 0: there is none. */
 uint32_t helpers_medic(void);
 
+/* Has the store checked once beside its use (the checker), unless that is being done already. */
+void helpers_check(void);
+
 /* No helper but a medic is started any more. */
 void helpers_stop(void);
 

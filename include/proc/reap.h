@@ -7,8 +7,8 @@
 void reap_all(void);
 
 /*
- * The same, and who has been killed but has not got round to dying yet is shown no longer: pid 0 on its page. Bounded to a tenth
- * of the supervisor's time; beyond that it does only what reap_all does.
+ * The same, and who has been killed but has not got round to dying yet is shown no longer: pid 0 on its page. Bounded
+ * to a tenth of the supervisor's time; beyond that it does only what reap_all does.
  */
 void reap_hide_dying(void);
 

@@ -23,7 +23,7 @@ enum request {
 	REQUEST_CONFIG_GET_SECRET, /* "requirepass": "+" and its value, to a caller that is authenticated */
 	REQUEST_CONFIG_RESETSTAT,  /* no text */
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
-	REQUEST_REAP,        /* no text: "+OK" once no process that is dead, or sure to die, shows on its page as living */
+	REQUEST_REAP,        /* no text: "+OK" once the pages show nobody who is dead, or sure to die */
 	REQUEST_KILL,        /* an array of struct kill_victim: "+" and how many of them were not being killed yet, once all are gone */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
@@ -61,8 +61,8 @@ int channel_request_fd(void);
 int channel_notice_fd(void);
 
 /*
- * What channel_notify said. To be believed: only a spare worker can say anything, and it closes the descriptor before it reads from its
- * client.
+ * What channel_notify said. To be believed: only a spare worker can say anything, and it closes the descriptor before
+ * it reads from its client.
  */
 struct channel_notice {
 	uint32_t slot;

@@ -44,12 +44,15 @@ bool region_attach(int fd, uint32_t id);
 /* Backs the bytes [off, off + n) of the object with memory. False when the machine or the file system has none left. */
 bool region_back(uint64_t off, uint64_t n);
 
-/* Takes the mapping away; what this process does to memory from now on cannot reach the store. For signal handlers too. */
+/*
+ * Takes the mapping away; what this process does to memory from now on cannot reach the store. For signal handlers
+ * too.
+ */
 void region_unmap(void);
 
 /*
- * For checks: maps the object on `fd` (open for reading) so that changes stay in this process, in place of region_attach. The
- * caller has made sure that it begins with a superblock of this format. False: errno says why.
+ * For checks: maps the object on `fd` (open for reading) so that changes stay in this process, in place of
+ * region_attach. The caller has made sure that it begins with a superblock of this format. False: errno says why.
  */
 bool region_map_copy(int fd);
 

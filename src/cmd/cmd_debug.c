@@ -2,7 +2,8 @@
 /*
  * DEBUG, where enable-debug-command allows it: SLEEP, OBJECT, FSCK, and ways to die.
  *
- * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; FSCK keeps writers waiting, not readers.
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; FSCK keeps writers waiting, not
+ * readers.
  */
 #include <stdio.h>
 #include <stdlib.h>

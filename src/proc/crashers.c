@@ -2,13 +2,14 @@
 /*
  * Addresses whose clients crash workers (proc/crashers.h).
  *
- * The supervisor counts, in memory that no child inherits; who is refused stands in the head of the control region, which it alone
- * writes and every worker reads when it has accepted. Where a client comes from is told by its worker through a pipe whose end the
- * worker closes before it reads the client's first byte: so it is the truth, whatever becomes of the worker, and however
- * soon. A page of the worker's own would not be. No locks. Death: a worker that dies before it tells has served nobody.
+ * The supervisor counts, in memory that no child inherits; who is refused stands in the head of the control region,
+ * which it alone writes and every worker reads when it has accepted. Where a client comes from is told by its worker
+ * through a pipe whose end the worker closes before it reads the client's first byte: so it is the truth, whatever
+ * becomes of the worker, and however soon. A page of the worker's own would not be. No locks. Death: a worker that
+ * dies before it tells has served nobody.
  *
- * An address is an IPv4 address, or the first 64 bits of an IPv6 one (all of it where it is link-local): a host has that many to choose
- * from. Clients of the unix socket are on this machine, with a user's name, and are not refused.
+ * An address is an IPv4 address, or the first 64 bits of an IPv6 one (all of it where it is link-local): a host has
+ * that many to choose from. Clients of the unix socket are on this machine, with a user's name, and are not refused.
  */
 #include "proc/crashers.h"
 
@@ -127,14 +128,16 @@ void crashers_note(const struct client_addr *peer)
 	if (c->n == 0 && atomic_load(&control->refused[i].until_ms))
 		publish(i, o, 0);
 	c->at[c->n++ % LIMIT_MAX] = now;
-	if (c->n < limit || now - c->at[(c->n - (uint32_t)limit) % LIMIT_MAX] > MINUTE_MS || atomic_load(&control->refused[i].until_ms))
+	if (c->n < limit || now - c->at[(c->n - (uint32_t)limit) % LIMIT_MAX] > MINUTE_MS ||
+	    atomic_load(&control->refused[i].until_ms))
 		return;
 	publish(i, o, now + MINUTE_MS);
 	char text[CONTROL_ADDR_MAX];
 	size_t n = client_addr_text(peer, text);
 	while (n > 0 && text[n] != ':')
 		n--;
-	log_warning("%lld crashes within a minute by clients from %.*s: refusing that address%s for a minute", (long long)limit, (int)n,
+	log_warning("%lld crashes within a minute by clients from %.*s: refusing that address%s for a minute",
+		    (long long)limit, (int)n,
 		    text, o.host ? "" : "'s network (/64)");
 }
 

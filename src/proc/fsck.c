@@ -2,10 +2,10 @@
 /*
  * bulkhead-server --check INSTANCE (proc/fsck.h).
  *
- * A process of its own, no server around it: no supervisor, no control region. It maps the object privately, recovers on that copy
- * what died with the server, and checks the result; the object stays as it is. A shared lock on the object keeps servers
- * off meanwhile, but not other checks. Damage may stop recovery by a broken invariant or a bad reference: the handlers report that as what it
- * is, damage, with what was being done. Its death leaves nothing.
+ * A process of its own, no server around it: no supervisor, no control region. It maps the object privately, recovers
+ * on that copy what died with the server, and checks the result; the object stays as it is. A shared lock on the
+ * object keeps servers off meanwhile, but not other checks. Damage may stop recovery by a broken invariant or a bad
+ * reference: the handlers report that as what it is, damage, with what was being done. Its death leaves nothing.
  */
 #include "proc/fsck.h"
 
@@ -78,7 +78,8 @@ static int lock_holder(int fd)
 	FILE *f = fopen("/proc/locks", "re");
 	if (!f || fstat(fd, &st))
 		return 0;
-	snprintf(want, sizeof want, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
+	snprintf(want, sizeof want, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev),
+		 (unsigned long long)st.st_ino);
 	while (fgets(line, sizeof line, f))
 		if (strstr(line, want) && sscanf(line, "%*s FLOCK %*s %*s %d", &pid) == 1)
 			break;
@@ -112,10 +113,11 @@ static void check_format(int fd, const char *path)
 	if (s.format == BULKHEAD_STORE_FORMAT)
 		return;
 	s.build[sizeof s.build - 1] = 0;
-	for (char *p = s.build; *p; p++)
-		if (!isprint((unsigned char)*p))
-			*p = '?';
-	give_up("%s was made by Bulkhead %s, format %u; this is Bulkhead %s", path, s.build, s.format, BULKHEAD_STORE_BUILD);
+	/* The first format had none. */
+	if (!isdigit((unsigned char)s.build[0]) || s.build[strspn(s.build, "0123456789.-+abcdefghijklmnopqrstuvwxyz")])
+		strcpy(s.build, "of unknown version");
+	give_up("%s was made by Bulkhead %s, format %u; this is Bulkhead %s", path, s.build, s.format,
+		BULKHEAD_STORE_BUILD);
 }
 
 /* ---- recovery on the copy ---- */
@@ -128,7 +130,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	(void)context;
 	if (sig == SIGABRT || off >> 47)
 		off = doing_at;
-	int n = snprintf(line, sizeof line, "DAMAGED at %#llx: the check came to a halt in %s (%#llx)\n", (unsigned long long)off, doing,
+	int n = snprintf(line, sizeof line, "DAMAGED at %#llx: the check came to a halt in %s (%#llx)\n",
+			 (unsigned long long)off, doing,
 			 (unsigned long long)doing_at);
 	if (n > 0 && write(STDOUT_FILENO, line, (size_t)n) == n)
 		_exit(DAMAGED);
@@ -217,7 +220,8 @@ static _Noreturn void check(const char *instance)
 		db_stats(db, &s);
 		keys += s.keys;
 	}
-	printf("OK %llu keys, %llu bytes, %u slots recovered\n", (unsigned long long)keys, (unsigned long long)heap_used(), busy);
+	printf("OK %llu keys, %llu bytes, %u slots recovered\n", (unsigned long long)keys,
+	       (unsigned long long)heap_used(), busy);
 	exit(IN_ORDER);
 }
 

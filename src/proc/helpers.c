@@ -20,7 +20,7 @@
 
 enum restart { RESTART_NEVER, RESTART_ALWAYS, RESTART_UNCLEAN };
 
-#define DEATHS_NOTED 5
+#define DEATHS_NOTED 5     /* within ... */
 #define DEATHS_WITHIN_MS 10000
 #define LASTED_MS 1000
 #define RETRY_MS 100       /* after a refused fork */
@@ -37,6 +37,7 @@ static const int64_t back_off_ms[] = {0, 10, 100, 1000};
 
 static struct helpers {
 	bool stopped;
+	bool check_wanted;       /* a checker is to be started, once */
 	struct {
 		uint32_t slot;       /* of the one that runs, or 0 */
 		int64_t started_at, start_at;
@@ -73,6 +74,8 @@ static bool due(enum process_kind k)
 		return false;
 	if (k == PROC_MEDIC)
 		return h->waiting > 0;
+	if (k == PROC_CHECKER)
+		return h->check_wanted && !h->stopped;
 	return policy[k] == RESTART_ALWAYS && !h->stopped;
 }
 
@@ -102,6 +105,8 @@ static void start(enum process_kind k, int64_t now)
 	h->kind[k].slot = slot;
 	h->kind[k].started_at = now;
 	h->kind[k].refused = false;
+	if (k == PROC_CHECKER)
+		h->check_wanted = false;
 	if (k != PROC_MEDIC)
 		return;
 	h->treated = h->waiting;
@@ -139,11 +144,15 @@ void helpers_tick(int64_t now)
 
 static void note_death(enum process_kind k, int64_t now)
 {
-	int64_t *oldest = &h->kind[k].deaths[h->kind[k].ndeaths++ % DEATHS_NOTED];
-	if (*oldest && now - *oldest < DEATHS_WITHIN_MS)
-		log_warning("The %s died %d times within %lld ms", process_name(k), DEATHS_NOTED + 1,
-			    (long long)(now - *oldest));
-	*oldest = now;
+	uint32_t n = h->kind[k].ndeaths++;
+	h->kind[k].deaths[n % DEATHS_NOTED] = now;
+	int64_t oldest = h->kind[k].deaths[(n + 1) % DEATHS_NOTED];
+	if (n + 1 < DEATHS_NOTED || now - oldest >= DEATHS_WITHIN_MS)
+		return;
+	log_warning("The %s died %d times within %lld ms; the rest keeps serving",
+		    process_name(k), DEATHS_NOTED, (long long)(now - oldest));
+	/* The next line after as many again. */
+	h->kind[k].ndeaths = 0;
 }
 
 void helpers_ended(uint32_t slot, enum process_kind k, bool clean)
@@ -169,6 +178,12 @@ void helpers_ended(uint32_t slot, enum process_kind k, bool clean)
 	uint32_t f = h->kind[k].failures < BACK_OFFS ? h->kind[k].failures : BACK_OFFS - 1;
 	h->kind[k].start_at = now + back_off_ms[f];
 	h->kind[k].failures += !as_meant;
+}
+
+void helpers_check(void)
+{
+	state();
+	h->check_wanted = !h->kind[PROC_CHECKER].slot;
 }
 
 void helpers_heal(uint32_t slot)

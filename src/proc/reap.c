@@ -44,8 +44,8 @@ static void tell(uint32_t slot, const struct process *p, int code, int status)
 }
 
 /*
- * A crash is the process's own doing: status other than 0, or a fault that nobody sent. SIGKILL comes from outside always, so who kills
- * a hundred workers does not lock out their clients' address.
+ * A crash is the process's own doing: status other than 0, or a fault that nobody sent. SIGKILL comes from outside
+ * always, so who kills a hundred workers does not lock out their clients' address.
  */
 static bool is_crash(const siginfo_t *info, uint32_t slot)
 {
@@ -101,8 +101,9 @@ void reap_all(void)
 /* ---- those about to die ---- */
 
 /*
- * The kernel gives the memory of a process back early (process_mrelease) only if the process is to die for certain: refused, it lives.
- * One call instead of reading /proc; where the kernel does not have it, everybody lives until reaped.
+ * The kernel gives the memory of a process back early (process_mrelease) only if the process is to die for certain:
+ * refused, it lives. One call instead of reading /proc; where the kernel does not have it, everybody lives until
+ * reaped.
  */
 static bool is_dying(int32_t pid)
 {

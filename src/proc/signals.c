@@ -2,9 +2,9 @@
 /*
  * Signals (proc/signals.h), and the report of a crash.
  *
- * Runs in every process; owns the handlers and the alternate stack. No locks. A process that crashes lets go of the store before anything
- * else; what it held there is the medic's. It calls nothing that allocates, for it may have crashed inside malloc. A crash while reporting a
- * crash ends the process at once, because the handlers are one-shot.
+ * Runs in every process; owns the handlers and the alternate stack. No locks. A process that crashes lets go of the
+ * store before anything else; what it held there is the medic's. It calls nothing that allocates, for it may have
+ * crashed inside malloc. A crash while reporting a crash ends the process at once, because the handlers are one-shot.
  */
 #include "proc/signals.h"
 
@@ -107,8 +107,8 @@ static bool is_code(uintptr_t a)
 }
 
 /*
- * Asks the kernel, who does not fault: it takes the mask before it looks at what is to be done with it, which is nothing. Not by way of
- * the library, which takes the mask itself.
+ * Asks the kernel, who does not fault: it takes the mask before it looks at what is to be done with it, which is
+ * nothing. Not by way of the library, which takes the mask itself.
  */
 static bool is_readable(const uintptr_t *word)
 {
@@ -119,7 +119,7 @@ static bool is_readable(const uintptr_t *word)
  * Words on the stack that point into the program: return addresses and a few strays, innermost first. Unlike unwinding it
  * needs no tables and no allocation. As distances from the program's start, which is what addr2line wants.
  */
-static void log_trace(const ucontext_t *u)
+__attribute__((no_sanitize("address"))) static void log_trace(const ucontext_t *u)
 {
 	char line[400], *w = line, *end = line + sizeof line - 1;
 	uintptr_t pc, sp, base = (uintptr_t)__executable_start;
@@ -145,7 +145,8 @@ static void log_trace(const ucontext_t *u)
 
 static void log_client(void)
 {
-	char line[200 + CONTROL_ADDR_MAX], addr[CONTROL_ADDR_MAX], cmd[sizeof my_page->client.cmd], *w, *end = line + sizeof line - 1;
+	char line[200 + CONTROL_ADDR_MAX], addr[CONTROL_ADDR_MAX], cmd[sizeof my_page->client.cmd], *w,
+		*end = line + sizeof line - 1;
 	memcpy(cmd, my_page->client.cmd, sizeof cmd);
 	cmd[sizeof cmd - 1] = 0;
 	/* Formats into `addr` and allocates nothing. */

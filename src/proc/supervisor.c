@@ -125,8 +125,10 @@ static void start(void)
 	launch_store(instance_open_store(slots, handover_take_store(), &adopted));
 	handover_drop_rest();
 	signal_fd = signals_init();
-	if (adopted)
+	if (adopted) {
 		adopt_recover();
+		helpers_check();
+	}
 	name_watch = instance_watch_store(launch_store_fd());
 	if (name_watch >= 0)
 		watch(name_watch, EPOLLIN);
@@ -193,7 +195,8 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int wait_ms(int64_t now)
 {
-	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), earlier(shutdown_deadline(), crashers_deadline()));
+	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
+	at = earlier(at, crashers_deadline());
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 
 #include "base/panic.h"
+#include "base/stop.h"
 #include "base/version.h"
 #include "shm/arena.h"
+#include "shm/leaf.h"
 #include "shm/lock.h"
 #include "shm/pin.h"
 #include "shm/region.h"
@@ -47,7 +49,9 @@ bool check_leaf_locks(struct check *c)
 	for (uint32_t i = 0; i < SUPER->heaps; i++)
 		if (!lock_free(c, &store_heap(i)->lock, "heap", i))
 			return false;
-	return (c->beside || lock_free(c, &SUPER->arena.lock, "the arena", 0)) && lock_free(c, &SUPER->map_lock, "the map", 0);
+	if (!c->beside && !lock_free(c, &SUPER->arena.lock, "the arena", 0))
+		return false;
+	return lock_free(c, &SUPER->map_lock, "the map", 0);
 }
 
 static bool check_locks(struct check *c)
@@ -137,7 +141,8 @@ struct slabs {
 	uint32_t with_room[HEAPS_MAX][CLASSES_MAX];
 };
 
-static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
+/* Head and bitmap agree. */
+static bool check_bitmap(struct check *c, uint64_t i)
 {
 	const struct slab *s = slab_at(slab_off(i));
 	uint64_t used = 0;
@@ -153,8 +158,16 @@ static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
 	if (used != s->nused)
 		return check_bad(c, slab_off(i), "a slab with %llu blocks used, not %llu", (unsigned long long)used,
 				 (unsigned long long)s->nused);
-	t->used[s->heap] += used * s->size;
-	t->with_room[s->heap][s->class] += used < s->nblocks;
+	return true;
+}
+
+static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
+{
+	const struct slab *s = slab_at(slab_off(i));
+	if (!check_bitmap(c, i))
+		return false;
+	t->used[s->heap] += s->nused * s->size;
+	t->with_room[s->heap][s->class] += s->nused < s->nblocks;
 	return true;
 }
 
@@ -245,6 +258,7 @@ static bool begin(struct check *c, char *why, size_t cap, bool beside)
 		return check_bad(c, 0, "%s", fault);
 	if (!check_locks(c) || !check_slots(c) || !check_arena(c) || !check_heaps(c))
 		return false;
+	c->nslabs = SUPER->arena.nextents * SLABS_PER_EXTENT;
 	c->reached = calloc(SUPER->arena.nextents + 1, EXTENT_BYTES / 64);
 	if (!c->reached)
 		fatal("out of memory for a check");
@@ -261,14 +275,119 @@ bool check_begin_beside(struct check *c, char *why, size_t cap)
 	return begin(c, why, cap, true);
 }
 
+/* ---- while others work ---- */
+
+bool check_begin_live(struct check *c, char *why, size_t cap)
+{
+	*c = (struct check){.why = why, .cap = cap, .live = true};
+	why[0] = 0;
+	const char *fault = region_fault();
+	if (fault)
+		return check_bad(c, 0, "%s", fault);
+	uint64_t nextents = __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE);
+	c->nslabs = nextents * SLABS_PER_EXTENT;
+	c->reached = calloc(nextents + 1, EXTENT_BYTES / 64);
+	c->looked = calloc(nextents + 1, 8);
+	if (!c->reached || !c->looked)
+		fatal("out of memory for a check");
+	return true;
+}
+
+/* A slab with room is where its neighbours say, or the first one. Heap lock held. */
+static bool is_listed(const struct slab *s)
+{
+	const struct slab *prev = peek(s->prev, sizeof *s);
+	uint64_t mine = off_of(s);
+	return s->prev.off ? prev && prev->next.off == mine : store_heap(s->heap)->partial[s->class].off == mine;
+}
+
+/* The slab of a block that stays where it is. */
+static bool look_at_head(struct check *c, const struct slab *s)
+{
+	uint64_t i = slab_index(off_of(s));
+	if (i >= c->nslabs || c->may_look == 0 || c->looked[i / 64] >> (i % 64) & 1)
+		return true;
+	c->looked[i / 64] |= 1ull << (i % 64);
+	c->may_look--;
+	if (s->magic == RUN_MAGIC)
+		return s->nslabs > 0 || check_bad(c, off_of(s), "a run with a damaged head");
+	if (!slab_has_shape(s))
+		return check_bad(c, off_of(s), "a slab with a damaged head");
+	leaf_lock(LEAF_HEAP, &store_heap(s->heap)->lock);
+	bool ok = check_bitmap(c, i);
+	if (ok && s->nused < s->nblocks && !is_listed(s))
+		ok = check_bad(c, off_of(s), "a slab with room that its list does not have");
+	leaf_end();
+	return ok;
+}
+
+static void set_bit(struct check *c, uint64_t *bits, uint64_t off)
+{
+	uint64_t i = (off - SUPER->fixed) / 8;
+	if (off >= SUPER->fixed && i / (SLAB_BYTES / 8) < c->nslabs)
+		bits[i / 64] |= 1ull << (i % 64);
+}
+
+void check_mark(struct check *c, ref r)
+{
+	set_bit(c, c->reached, r.off);
+}
+
+static void copy_slab(struct check *c, uint64_t *bits, const struct slab *s)
+{
+	for (uint32_t b = 0; b < s->nblocks; b++)
+		if (s->bitmap[b / 64] >> (b % 64) & 1)
+			set_bit(c, bits, off_of(s) + s->data_off + (uint64_t)b * s->size);
+}
+
+uint64_t *check_copy_allocated(struct check *c)
+{
+	uint64_t *bits = calloc(c->nslabs / SLABS_PER_EXTENT + 1, EXTENT_BYTES / 64);
+	if (!bits)
+		fatal("out of memory for a check");
+	for (uint64_t i = 0; i < c->nslabs && !stop_requested(); i++) {
+		const struct slab *s = slab_at(slab_off(i));
+		/* A guess, to know whose lock to take; looked at again under it. */
+		if (!arena_is_backed(i) || !arena_is_taken(i))
+			continue;
+		uint32_t h = __atomic_load_n(&s->heap, __ATOMIC_RELAXED);
+		if (h >= SUPER->heaps)
+			continue;
+		leaf_lock(LEAF_HEAP, &store_heap(h)->lock);
+		leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
+		bool taken = arena_is_backed(i) && arena_is_taken(i);
+		if (taken && s->magic == RUN_MAGIC)
+			set_bit(c, bits, slab_off(i) + RUN_HEAD);
+		else if (taken && s->magic == SLAB_MAGIC && s->heap == h && slab_has_shape(s))
+			copy_slab(c, bits, s);
+		leaf_end();
+	}
+	return bits;
+}
+
+bool check_starts(ref block)
+{
+	uint64_t want = slab_index(block.off), i = 0;
+	while (i < want) {
+		const struct slab *s = slab_at(slab_off(i));
+		bool run = arena_is_backed(i) && arena_is_taken(i) && s->magic == RUN_MAGIC && s->nslabs > 0;
+		i += run ? s->nslabs : 1;
+	}
+	return i == want;
+}
+
+/* ---- */
+
 void check_end(struct check *c)
 {
+	free(c->looked);
+	c->looked = NULL;
 	free(c->reached);
 	c->reached = NULL;
 }
 
 /* Whether an allocated block starts at `r`. Its slab is known to be sound. */
-static bool is_block(ref r)
+bool check_is_block(ref r)
 {
 	if (!peek(r, 8) || !arena_is_taken(slab_index(r.off)))
 		return false;
@@ -285,17 +404,22 @@ static bool is_block(ref r)
 bool check_was_reached(const struct check *c, ref r)
 {
 	uint64_t i = (r.off - SUPER->fixed) / 8;
-	return peek(r, 8) && c->reached[i / 64] >> (i % 64) & 1;
+	return peek(r, 8) && i / (SLAB_BYTES / 8) < c->nslabs && c->reached[i / 64] >> (i % 64) & 1;
 }
 
 bool check_reach(struct check *c, const void *from, ref r, uint64_t size, enum block_kind kind, const char *what)
 {
 	uint64_t off = off_of(from);
-	if (!is_block(r))
+	if (!check_is_block(r))
 		return check_bad(c, off, "%s at %#llx is not in an allocated block", what, (unsigned long long)r.off);
 	if (heap_block_size(r) < size)
-		return check_bad(c, off, "%s of %llu bytes at %#llx is in a block of %llu", what, (unsigned long long)size,
+		return check_bad(c, off, "%s of %llu bytes at %#llx is in a block of %llu", what,
+				 (unsigned long long)size,
 				 (unsigned long long)r.off, (unsigned long long)heap_block_size(r));
+	if (c->live) {
+		check_mark(c, r);
+		return look_at_head(c, slab_at(r.off));
+	}
 	if (check_was_reached(c, r))
 		return check_bad(c, off, "%s at %#llx is referred to twice", what, (unsigned long long)r.off);
 	uint64_t i = (r.off - SUPER->fixed) / 8;

@@ -409,7 +409,8 @@ bool region_map_copy(int fd)
 	struct stat st;
 	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(struct super))
 		return false;
-	void *p = mmap(STORE_BASE, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+	void *p = mmap(STORE_BASE, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
 		       fd, 0);
 	if (p != STORE_BASE)
 		return false;
@@ -421,19 +422,22 @@ bool region_map_copy(int fd)
 
 const char *region_fault(void)
 {
-	struct super want = {.heaps = SUPER->heaps, .slots = SUPER->slots, .databases = SUPER->databases, .reserve = SUPER->reserve};
+	struct super want = {.heaps = SUPER->heaps, .slots = SUPER->slots, .databases = SUPER->databases,
+			     .reserve = SUPER->reserve};
 	struct stat st;
-	if (want.heaps < 1 || want.heaps > HEAPS_MAX || want.slots < 2 || want.slots > LOCK_OWNER || want.databases < 1 ||
+	if (want.heaps < 1 || want.heaps > HEAPS_MAX || want.slots < 2 || want.slots > LOCK_OWNER ||
+	    want.databases < 1 ||
 	    want.reserve < RESERVE_MIN || want.reserve % EXTENT_BYTES || want.reserve >> 47)
 		return "the superblock has sizes that no store has";
 	place(&want);
-	if (want.off_heaps != SUPER->off_heaps || want.off_pins != SUPER->off_pins || want.off_stripes != SUPER->off_stripes ||
-	    want.off_hints != SUPER->off_hints || want.off_dirty != SUPER->off_dirty || want.off_taken != SUPER->off_taken ||
-	    want.off_backed != SUPER->off_backed || want.off_slots != SUPER->off_slots || want.fixed != SUPER->fixed)
+	/* The places stand side by side. */
+	size_t places = offsetof(struct super, off_slots) + sizeof want.off_slots - offsetof(struct super, off_heaps);
+	if (memcmp(&want.off_heaps, &SUPER->off_heaps, places) != 0 || want.fixed != SUPER->fixed)
 		return "the superblock places things where they are not";
 	if (atomic_load(&SUPER->slot_high) >= SUPER->slots)
 		return "the superblock counts more slots than there are";
-	if (SUPER->arena.nextents > SUPER->reserve / EXTENT_BYTES || fstat(store_fd, &st) || (uint64_t)st.st_size < store_end())
+	if (SUPER->arena.nextents > SUPER->reserve / EXTENT_BYTES || fstat(store_fd, &st) ||
+	    (uint64_t)st.st_size < store_end())
 		return "the superblock counts more extents than there are";
 	return NULL;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request; changes nothing.
+ * Checking a whole store: the keys. What lies below them is checked by src/shm/check.c. Run on request; changes
+ * nothing.
  *
- * store_fsck takes no locks, its death leaves nothing. store_fsck_beside runs with all stripes held by the caller's transaction and
- * takes the arena lock; a medic frees both when it dies.
+ * store_fsck takes no locks, its death leaves nothing. store_fsck_beside runs with all stripes held by the caller's
+ * transaction and takes the arena lock; a medic frees both when it dies.
  */
 #include "store/fsck.h"
 
@@ -91,7 +92,8 @@ static bool look_at_item(struct look *l, const uint64_t *from)
 	struct key_hash h = key_hash_of(p.key, p.klen);
 	if (h.stripe != l->stripe || h.tag != cell_tag(cell))
 		return check_bad(l->c, r.off, "an item in the wrong place");
-	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.encoding > ENC_RAW || p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
+	if (p.born > atomic_load(&SUPER->epoch) || p.type > TYPE_STREAM || p.encoding > ENC_RAW ||
+	    p.flags & ~(ITEM_DUE | ITEM_LONG_KEY))
 		return check_bad(l->c, r.off, "an item with a damaged head");
 	l->count++;
 	l->expires += (p.flags & ITEM_DUE) != 0;
@@ -131,18 +133,21 @@ static bool look_at_table(struct look *l)
 	return true;
 }
 
+bool fsck_bin(struct check *c, const struct root *root, uint32_t stripe, bool live)
+{
+	struct look l = {.c = c, .b = &root->bins[stripe], .stripe = stripe, .live = live};
+	bool ok = look_at_queue(&l) && look_at_table(&l);
+	free(l.due);
+	return ok;
+}
+
 static bool look_at_root(struct check *c, const ref *from, ref r, bool live)
 {
 	if (!check_reach(c, from, r, sizeof(struct root), BLOCK_META, "an index root"))
 		return false;
-	const struct root *root = at(r);
-	for (uint32_t i = 0; i < STRIPES; i++) {
-		struct look l = {.c = c, .b = &root->bins[i], .stripe = i, .live = live};
-		bool ok = look_at_queue(&l) && look_at_table(&l);
-		free(l.due);
-		if (!ok)
+	for (uint32_t i = 0; i < STRIPES; i++)
+		if (!fsck_bin(c, at(r), i, live))
 			return false;
-	}
 	return true;
 }
 
@@ -151,7 +156,8 @@ static bool look_at_databases(struct check *c)
 	ref map = {SUPER->map.off & ~7ull};
 	if (ref_is_none(map))
 		return true;
-	if (!check_reach(c, &SUPER->map, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "the database map"))
+	if (!check_reach(c, &SUPER->map, map, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META,
+			 "the database map"))
 		return false;
 	const struct db_map *m = at(map);
 	for (uint32_t i = 0; i < SUPER->databases; i++) {
@@ -164,12 +170,14 @@ static bool look_at_databases(struct check *c)
 
 static bool look_at_retired(struct check *c)
 {
-	for (const ref *from = &SUPER->retired_roots; !ref_is_none(*from); from = &((const struct root *)at(*from))->next)
+	const ref *from;
+	for (from = &SUPER->retired_roots; !ref_is_none(*from); from = &((const struct root *)at(*from))->next)
 		if (!look_at_root(c, from, *from, false))
 			return false;
-	for (const ref *from = &SUPER->old_maps; !ref_is_none(*from); from = &((const struct db_map *)at(*from))->next) {
+	for (from = &SUPER->old_maps; !ref_is_none(*from); from = &((const struct db_map *)at(*from))->next) {
 		ref r = *from;
-		if (!check_reach(c, from, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META, "an old database map"))
+		if (!check_reach(c, from, r, sizeof(struct db_map) + SUPER->databases * sizeof(ref), BLOCK_META,
+				 "an old database map"))
 			return false;
 		const struct db_map *m = at(r);
 		if (m->born >= m->died)
@@ -178,12 +186,16 @@ static bool look_at_retired(struct check *c)
 	return true;
 }
 
-static bool look_at_retained(struct check *c, uint32_t stripe)
+bool fsck_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
 	uint32_t n = 0;
-	for (const ref *from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next, n++) {
+	const ref *from;
+	for (from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next) {
 		ref r = *from;
+		if (n == s->nretained)
+			return check_bad(c, (uint64_t)((const char *)from - STORE_BASE), "stripe %u retains more than %u items", stripe,
+					 n);
 		if (!check_reach(c, from, r, sizeof(struct retained), BLOCK_META, "a retained list's entry"))
 			return false;
 		const struct retained *e = at(r);
@@ -193,6 +205,7 @@ static bool look_at_retained(struct check *c, uint32_t stripe)
 		if (!item_read(e->block, &p) || p.born != e->born || e->born >= e->died ||
 		    key_hash_of(p.key, p.klen).stripe != stripe)
 			return check_bad(c, e->block.off, "a damaged retained item");
+		n++;
 	}
 	if (n != s->nretained)
 		return check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains %u items, not %u", stripe, n,
@@ -205,7 +218,7 @@ static bool look_at_retained(struct check *c, uint32_t stripe)
 static bool finish(struct check *c, bool ok)
 {
 	for (uint32_t i = 0; ok && i < STRIPES; i++)
-		ok = look_at_retained(c, i);
+		ok = fsck_retained(c, i);
 	ok = ok && check_leaks(c);
 	check_end(c);
 	return ok;
@@ -219,9 +232,9 @@ bool store_fsck(char *why, size_t cap)
 }
 
 /* Who has committed or rolled back goes on freeing blocks after its stripes are free. */
-static bool wait_for_rest(char *why, size_t cap)
+bool fsck_wait_for_rest(int64_t ms, char *why, size_t cap)
 {
-	int64_t until = clock_mono_ms() + REST_MS;
+	int64_t until = clock_mono_ms() + ms;
 	for (uint32_t i = 1; i <= atomic_load(&SUPER->slot_high); i++)
 		while (i != self_id && !check_slot_rests(i)) {
 			if (clock_mono_ms() >= until) {
@@ -236,7 +249,7 @@ static bool wait_for_rest(char *why, size_t cap)
 bool store_fsck_beside(char *why, size_t cap)
 {
 	struct check c;
-	if (!wait_for_rest(why, cap))
+	if (!fsck_wait_for_rest(REST_MS, why, cap))
 		return false;
 	/* Against the expirer, which keeps house without a stripe. The operation changes nothing. */
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);

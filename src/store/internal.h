@@ -92,6 +92,16 @@ void db_sweep_locked(void);
 /* A db_map's last valid entry, checked: roots beyond are none. */
 const struct db_map *map_now(void);
 
+/*
+ * Pieces of a check (fsck.c), each for what one stripe guards: a bin of a root (of a database, else retired), its
+ * retained list.
+ */
+struct check;
+bool fsck_bin(struct check *c, const struct root *root, uint32_t stripe, bool live);
+bool fsck_retained(struct check *c, uint32_t stripe);
+/* Stripes all held: waits until nobody has anything under way any more. False: somebody still has after `ms`. */
+bool fsck_wait_for_rest(int64_t ms, char *why, size_t cap);
+
 /* Debug builds: installs the check that every change was touched. */
 void verify_install(void);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The report of a crash: the store is out of reach, the line comes, and the signal is what ends the process, however it came to it. */
+/*
+ * The report of a crash: the store is out of reach, the line comes, and the signal is what ends the process, however
+ * it came to it.
+ */
 #include "store_fixture.h"
 
 #include <fcntl.h>
@@ -99,7 +102,8 @@ static void check_report(int end, int sig)
 	CHECK_INT(end, 1000 + sig);
 	snprintf(want, sizeof want, "crashed by signal: %d, si_code: ", sig);
 	CHECKF(strstr(report, want) != NULL, "%s: %s", want, report);
-	CHECKF(strstr(report, "While serving client id=7 addr=[2001:db8::1]:4711, command config|get\n") != NULL, "%s", report);
+	CHECKF(strstr(report, "While serving client id=7 addr=[2001:db8::1]:4711, command config|get\n") != NULL,
+	       "%s", report);
 	CHECKF(strstr(report, "Addresses in the program: 0x") != NULL, "%s", report);
 	CHECK_FSCK();
 }
@@ -137,7 +141,10 @@ static void test_inside_malloc(void)
 #endif
 }
 
-/* While its report is being written, a crashed process has no store any more: the report goes into a pipe that is full. */
+/*
+ * While its report is being written, a crashed process has no store any more: the report goes into a pipe that is
+ * full.
+ */
 static int quiet_crash(void *arg)
 {
 	(void)arg;

@@ -36,7 +36,10 @@ static void fill(void)
 	root = db_root(0);
 }
 
-/* Writes `n` bytes of `with` over those at `p`; the check says where: at `at`, or anywhere if that is NULL. Then puts them back. */
+/*
+ * Writes `n` bytes of `with` over those at `p`; the check says where: at `at`, or anywhere if that is NULL. Then puts
+ * them back.
+ */
 static void wild(const char *what, volatile void *p, const void *with, size_t n, const volatile void *at_place)
 {
 	char old[64], place[32];
@@ -46,7 +49,8 @@ static void wild(const char *what, volatile void *p, const void *with, size_t n,
 	memcpy((void *)(uintptr_t)p, old, n);
 	CHECKF(!ok, "%s: not found", what);
 	snprintf(place, sizeof place, "at %#llx:", (unsigned long long)off_of(at_place ? at_place : p));
-	CHECKF(ok || strncmp(why, at_place ? place : "at 0", strlen(at_place ? place : "at 0")) == 0, "%s: %s, not %s", what, why, place);
+	CHECKF(ok || strncmp(why, at_place ? place : "at 0", strlen(at_place ? place : "at 0")) == 0,
+	       "%s: %s, not %s", what, why, place);
 	ok = store_fsck(why, sizeof why);
 	CHECKF(ok, "%s put back: %s", what, why);
 }
@@ -126,7 +130,9 @@ static void test_heap(void)
 	WILD(&h->meta, uint64_t, h->meta - 8, h);
 	WILD(&h->partial[s->class].off, uint64_t, h->partial[s->class].off + 64, NULL);
 	WILD(&h->partial[s->class].off, uint64_t, 0, h);
-	/* One block freed behind its owner's back, and one that nobody has: bitmap and sums agree, references do not. */
+	/*
+	 * One block freed behind its owner's back, and one that nobody has: bitmap and sums agree, references do not.
+	 */
 	struct slab old = *s;
 	struct heap old_heap = *h;
 	uint64_t i = (cell_ref(*cell).off % SLAB_BYTES - s->data_off) / s->size, word = s->bitmap[i / 64];
@@ -146,7 +152,8 @@ static void test_heap(void)
 static void test_arena(void)
 {
 	struct arena *a = &SUPER->arena;
-	uint64_t *taken = (uint64_t *)(STORE_BASE + SUPER->off_taken), *backed = (uint64_t *)(STORE_BASE + SUPER->off_backed);
+	uint64_t *taken = (uint64_t *)(STORE_BASE + SUPER->off_taken),
+		*backed = (uint64_t *)(STORE_BASE + SUPER->off_backed);
 	WILD(&a->free_slabs, uint64_t, a->free_slabs + 1, a);
 	WILD(&a->holes, uint64_t, 1, a);
 	WILD(&a->hint, uint64_t, ~0ull, a);

@@ -16,7 +16,8 @@ static bool in_order(void)
 {
 	struct check c;
 	char why[200];
-	bool ok = check_begin(&c, why, sizeof why) && check_reach(&c, at(area_ref), area_ref, AREA, BLOCK_META, "the area") && check_leaks(&c);
+	bool ok = check_begin(&c, why, sizeof why) && check_reach(&c, at(area_ref), area_ref, AREA, BLOCK_META,
+								  "the area") && check_leaks(&c);
 	check_end(&c);
 	return CHECKF(ok, "%s", why);
 }
