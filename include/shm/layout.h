@@ -88,7 +88,7 @@ struct super {
 	lock_word sweep_lock;                /* sweeping retired roots; outermost */
 	ref map;                             /* struct db_map; guard: see README */
 	ref old_maps, retired_roots;         /* lists; guard: stripe 0 */
-	_Atomic uint32_t slot_high;          /* highest slot ever attached */
+	_Atomic uint32_t slot_high;          /* highest slot whose page has memory */
 	_Atomic uint32_t log_on;             /* somebody reads the log of effects */
 	_Alignas(64) _Atomic uint64_t expirer_until; /* wall ms until which the expirer means to sleep; 0: awake */
 	_Atomic uint32_t expirer_wake;       /* futex */

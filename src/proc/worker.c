@@ -38,6 +38,7 @@
 #define ROOM 16384u        /* received at once, when that was too small */
 #define LITTLE 512u        /* less room than this is not worth a call */
 #define KEEP 65536u        /* buffers larger than this are given back when the client rests */
+#define WAIT_MS 100        /* when the machine has no descriptor, no memory for a connection */
 #define REST_MS 1000
 #define STALL_MS 500       /* when the server stops: a client that reads nothing for so long is left */
 #define PART_MS 200        /* and so long are replies on their way waited for */
@@ -84,7 +85,10 @@ static int wait_for_client(struct sockaddr_storage *peer, socklen_t *n)
 			if (fd >= 0)
 				return fd;
 			if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM)
-				poll(NULL, 0, 100);
+				poll(NULL, 0, WAIT_MS);
+			/* This process's own limit, which it has inherited: the next one may have another. */
+			if (why == EMFILE)
+				return -1;
 		}
 		if (stop_requested() || atomic_load_explicit(&my_page->retire, memory_order_acquire))
 			return -1;

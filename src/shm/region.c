@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "shm/arena.h"
+#include "shm/control.h"
 #include "shm/lock.h"
 #include "shm/slot.h"
 
@@ -33,6 +34,8 @@
 #define SMALL_SHM (64ull << 20)
 #define SLOTS_MIN 65536u     /* address space for more than are asked for now: a later server may want more */
 #define LOCK_WAIT_MS 5000
+#define SLOTS_AHEAD 32u
+#define SLOTS_KEPT 8u
 
 static int store_fd = -1;
 static uint64_t store_bytes; /* of address space; set where the store is made, before any fork */
@@ -368,20 +371,33 @@ static bool map_store(int fd)
 	return false;
 }
 
+/*
+ * A slot's page needs memory, and when shared memory is full clients still come, and the dead must be recovered all the more. So pages are
+ * backed ahead of need, and workers leave the last of them to helpers.
+ */
+static bool back_slot(uint32_t id)
+{
+	uint32_t high = atomic_load(&SUPER->slot_high), last = SUPER->slots - 1;
+	uint32_t want = last - id < SLOTS_AHEAD ? last : id + SLOTS_AHEAD;
+	if (high == last || id + SLOTS_AHEAD / 2 <= high)
+		return true;
+	if (region_back(SUPER->off_slots + (high + 1ull) * PAGE_BYTES, (uint64_t)(want - high) * PAGE_BYTES)) {
+		while (high < want && !atomic_compare_exchange_weak(&SUPER->slot_high, &high, want))
+			;
+		return true;
+	}
+	return id + (my_page->kind == PROC_WORKER ? SLOTS_KEPT : 0) <= high;
+}
+
 bool region_attach(int fd, uint32_t id)
 {
 	if (!map_store(fd))
 		return false;
 	store_fd = fd;
-	/* A page below the highest slot attached so far has its memory already. */
-	uint32_t high = atomic_load(&SUPER->slot_high);
-	if (id == 0 || id >= SUPER->slots ||
-	    (id > high && !region_back(SUPER->off_slots + (high + 1ull) * PAGE_BYTES, (uint64_t)(id - high) * PAGE_BYTES)))
+	if (id == 0 || id >= SUPER->slots || !back_slot(id))
 		return false;
 	self_id = id;
 	self = store_slot(id);
-	while (high < id && !atomic_compare_exchange_weak(&SUPER->slot_high, &high, id))
-		;
 	return true;
 }
 
