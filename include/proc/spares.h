@@ -29,6 +29,9 @@ void spares_refuse(int fd);
 /* Tells all spare workers to end and forks others: what they inherited has changed. */
 void spares_renew(void);
 
+/* The same, and who gets a client before it hears of it must give the password again. */
+void spares_distrust(void);
+
 /* No more forks: the server stops. */
 void spares_stop(void);
 

@@ -32,10 +32,16 @@ bool arena_punching_is_sound(void);
 
 /*
  * The expirer's housekeeping, no lock held, one process at a time: keeps spare slabs beyond the reserve, gives empty extents beyond
- * four back to the kernel once all readers have left, asks for huge pages. Waits a few ms at most, then goes on at the next call; what a dead
+ * four back to the kernel once all readers have left. Waits a few ms at most, then goes on at the next call; what a dead
  * expirer had begun its successor finishes. Cheap when there is nothing to do.
  */
 void arena_keep_house(void);
+
+/*
+ * Has the kernel gather what is new into huge pages (region_look is enough, no lock is taken). May take seconds on a busy machine, in which not
+ * even SIGKILL ends the caller: nobody else should be waiting for it.
+ */
+void arena_gather(void);
 
 static inline uint64_t slab_off(uint64_t i)
 {

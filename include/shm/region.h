@@ -41,6 +41,12 @@ void store_remove(const char *name);
  */
 bool region_attach(int fd, uint32_t id);
 
+/*
+ * Maps the store on `fd` to look at it: nothing can be written, no slot is taken, and the lock on the object is not held on to (`fd` is
+ * closed), so this process may outlive its server. False: it cannot be done.
+ */
+bool region_look(int fd);
+
 /* Backs the bytes [off, off + n) of the object with memory. False when the machine or the file system has none left. */
 bool region_back(uint64_t off, uint64_t n);
 

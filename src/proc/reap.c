@@ -25,6 +25,7 @@
 #include "proc/helpers.h"
 #include "proc/process.h"
 #include "proc/spares.h"
+#include "proc/text.h"
 
 #define SYS_PIDFD_OPEN 434      /* Linux 5.3; the numbers are the same on all machines */
 #define SYS_PROCESS_MRELEASE 448 /* Linux 5.15 */
@@ -61,9 +62,11 @@ static bool is_crash(const siginfo_t *info, uint32_t slot)
 static void reap(const siginfo_t *info)
 {
 	uint32_t slot = table_find(info->si_pid);
+	bool clean = info->si_code == CLD_EXITED && info->si_status == 0;
+	if (!slot && text_gathered(info->si_pid, clean))
+		spares_renew();
 	if (!slot)
 		return;
-	bool clean = info->si_code == CLD_EXITED && info->si_status == 0;
 	/* What it told of its client may not have been read yet. */
 	if (!clean)
 		crashers_hear();

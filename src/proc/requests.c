@@ -115,7 +115,7 @@ static void serve_config_set(struct channel_request *r)
 	}
 	/* Spare workers that have the store, or lack it, are replaced; those that get a client first see to it themselves. */
 	if (locked != config->password_set)
-		spares_renew();
+		spares_distrust();
 	if (timeout != config->timeout)
 		table_each(wake_worker);
 	answer(r, "+OK");

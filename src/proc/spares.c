@@ -253,9 +253,15 @@ void spares_ended(uint32_t slot, bool had_client)
 void spares_renew(void)
 {
 	look();
+	retire_surplus(0, RETIRE_IDLE);
+}
+
+void spares_distrust(void)
+{
+	look();
 	for (uint32_t i = 0; i < s->n; i++)
 		table_at(s->slot[i])->trusted = false;
-	retire_surplus(0, RETIRE_IDLE);
+	spares_renew();
 }
 
 void spares_stop(void)

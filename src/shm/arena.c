@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "shm/leaf.h"
 #include "shm/region.h"
 #include "shm/wake.h"
@@ -246,6 +247,8 @@ static void keep_spare(void)
 	}
 }
 
+/* ---- huge pages ---- */
+
 /* Bytes at the start of the fixed part that have memory: all but the pages of slots that nobody has taken yet. */
 static uint64_t backed_fixed(void)
 {
@@ -253,17 +256,18 @@ static uint64_t backed_fixed(void)
 }
 
 /*
- * Huge pages, a few per call, extent by extent in the order of growth, so one number tells what is done; a hole that is backed
- * again stays in small pages. The first 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times.
- * Of the other slots only what is full anyway.
+ * Extent by extent in the order of growth, so one number tells what is done; a hole that is backed again stays in small pages. The first
+ * 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times. Of the other slots only what is full
+ * anyway.
  */
-static void collapse_some(void)
+void arena_gather(void)
 {
 	static uint64_t fixed_done, done;
-	for (int i = 0; i < 8 && (fixed_done == 0 || (fixed_done + 1) * EXTENT_BYTES <= backed_fixed()); i++)
+	while (fixed_done == 0 || (fixed_done + 1) * EXTENT_BYTES <= backed_fixed())
 		madvise(STORE_BASE + fixed_done++ * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
-	for (int i = 0; i < 8 && done < __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE); i++, done++)
-		madvise(STORE_BASE + SUPER->fixed + done * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
+	for (; done < __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE) && !stop_requested(); done++)
+		if (arena_is_backed(done))
+			madvise(STORE_BASE + SUPER->fixed + done * EXTENT_BYTES, EXTENT_BYTES, MADV_COLLAPSE);
 }
 
 /* ---- giving memory back ---- */
@@ -373,7 +377,6 @@ static bool punch(void)
 void arena_keep_house(void)
 {
 	keep_spare();
-	collapse_some();
 	for (int i = 0; i < 32; i++)
 		if ((!__atomic_load_n(&SUPER->arena.punching, __ATOMIC_RELAXED) && !begin_punch()) || !punch())
 			return;

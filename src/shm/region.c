@@ -357,9 +357,9 @@ int store_open(const struct store_wish *wish, bool *adopted)
 /* ---- mapping ---- */
 
 /* Maps the whole reserve; pages beyond the object's end are never touched. */
-static bool map_store(int fd)
+static bool map_store(int fd, int access)
 {
-	void *p = mmap(STORE_BASE, store_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
+	void *p = mmap(STORE_BASE, store_bytes, access, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
 	if (p != STORE_BASE) {
 		log_warning("Cannot map the store: %s", strerror(errno));
 		return false;
@@ -391,7 +391,7 @@ static bool back_slot(uint32_t id)
 
 bool region_attach(int fd, uint32_t id)
 {
-	if (!map_store(fd))
+	if (!map_store(fd, PROT_READ | PROT_WRITE))
 		return false;
 	store_fd = fd;
 	if (id == 0 || id >= SUPER->slots || !back_slot(id))
@@ -399,6 +399,18 @@ bool region_attach(int fd, uint32_t id)
 	self_id = id;
 	self = store_slot(id);
 	return true;
+}
+
+bool region_look(int fd)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int own = open(path, O_RDONLY | O_CLOEXEC);
+	close(fd);
+	bool mapped = own >= 0 && map_store(own, PROT_READ);
+	if (own >= 0)
+		close(own);
+	return mapped;
 }
 
 bool region_back(uint64_t off, uint64_t n)
