@@ -12,7 +12,7 @@
  * WRITE that no operation here names fails the test.
  *
  *     test_death            a sample where there are many, under a minute
- *     test_death long       everything
+ *     test_death long       everything up to 2,000 deaths of an operation, a larger sample above; some ten minutes
  *     test_death NAME       one operation, everything
  */
 #include <sched.h>
@@ -1036,7 +1036,9 @@ int main(int argc, char **argv)
 	is_long = strcmp(only, "long") == 0;
 	if (is_long)
 		only = "";
-	if (is_long || *only)
+	if (is_long)
+		steps_cap = 400000, checks_cap = 2000, medic_deaths = 10, double_deaths = 100, kills = 100;
+	else if (*only)
 		steps_cap = 400000, checks_cap = 20000, medic_deaths = 20, double_deaths = 500, kills = 300;
 	if (is_long && argc > 2)
 		dice_state ^= strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull;
