@@ -97,6 +97,31 @@ small() { (($(field used_memory_dataset) < 200000)); }
     stop_server
 }
 
+# stop_slowly COMMAND...: the orderly stop that it begins waits for a worker that stands still, until kill -CONT "$STILL".
+stop_slowly() {
+    exec 7<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'INFO server\r\n' >&7
+    timeout 5 grep -q -m1 process_id <&7
+    STILL=$(q CLIENT LIST | sed -n 's/.*cmd=info .*pid=\([0-9]*\).*/\1/p')
+    kill -STOP "$STILL"
+    "$@"
+    eventually 5 turned_away
+}
+turned_away() { ! q PING >/dev/null 2>&1; }
+
+@test "a start while an orderly stop goes on does not bring back what that discards" {
+    fill 10
+    old=$SERVER_PID
+    stop_slowly kill -TERM "$old"
+    (sleep 1; kill -CONT "$STILL") 3>&- &
+    again
+    exec 7>&-
+    wait "$old"
+    expect '(integer) 0' DBSIZE
+    [[ -e $(object) ]]
+    stop_server
+}
+
 @test "SHUTDOWN WARM keeps the data, SHUTDOWN does not" {
     fill 10
     q SHUTDOWN WARM || true
