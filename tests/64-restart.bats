@@ -136,6 +136,24 @@ turned_away() { ! q PING >/dev/null 2>&1; }
     [[ ! -e $(object) ]]
 }
 
+@test "SHUTDOWN WARM keeps the data although SIGTERM follows it, and SIGINT twice" {
+    fill 10
+    for signals in TERM "INT INT"; do
+        stop_slowly eval 'q SHUTDOWN WARM || true'
+        for signal in $signals; do
+            kill -s "$signal" "$SERVER_PID"
+            sleep 0.1
+        done
+        kill -CONT "$STILL" || true
+        eventually 10 dead "$SERVER_PID"
+        exec 7>&-
+        logged 'The data stays in shared memory'
+        again
+        expect '(integer) 10' DBSIZE
+    done
+    stop_server
+}
+
 @test "warm-restart no: the leftover is removed" {
     fill 10
     crash
@@ -224,7 +242,11 @@ turned_away() { ! q PING >/dev/null 2>&1; }
     eventually 5 grep -q 'Somebody removed the name of shared memory' "$SERVER_LOG"
     expect '(integer) 10' DBSIZE
     expect "(error) ERR The data's shared memory has no name, so it cannot outlive the server" SHUTDOWN WARM
-    stop_server
+    echo "another's" >"$(object)"
+    kill -TERM "$SERVER_PID"
+    wait "$SERVER_PID"
+    [[ -e $(object) ]]
+    rm "$(object)"
     again
     expect '(integer) 0' DBSIZE
     stop_server
