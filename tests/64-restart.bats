@@ -273,6 +273,26 @@ turned_away() { ! q PING >/dev/null 2>&1; }
 }
 upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }
 
+@test "SIGUSR2 to a server in the background: it still knows its arguments and its password" {
+    stop_server
+    "$BULKHEAD_SERVER" --port "$KEPT_PORT" --dir "$SERVER_DIR" --requirepass secret --daemonize yes \
+        --pidfile "$SERVER_DIR/pid" --logfile "$SERVER_DIR/log" 3>&-
+    SERVER_LOG=$SERVER_DIR/log
+    eventually 10 upgraded 0
+    SERVER_PID=$(<"$SERVER_DIR/pid")
+    export REDISCLI_AUTH=secret
+    fill 10
+    for n in 1 2; do
+        kill -USR2 "$SERVER_PID"
+        eventually 10 upgraded "$n"
+        expect '(integer) 10' DBSIZE
+    done
+    unset REDISCLI_AUTH
+    expect '(error) NOAUTH Authentication required.' DBSIZE
+    kill -TERM "$SERVER_PID"
+    eventually 10 dead "$SERVER_PID"
+}
+
 @test "SIGUSR2: connections wait in the queue meanwhile" {
     hold 30
     kill -USR2 "$SERVER_PID"

@@ -30,13 +30,13 @@ void instance_daemonize(void)
 {
 	if (!config->daemonize)
 		return;
-	config_password_follow(true);
+	config_secrets_follow(true);
 	pid_t pid = fork();
 	if (pid < 0)
 		fatal("Cannot go into the background: %s", strerror(errno));
 	if (pid > 0)
 		_exit(0);
-	config_password_follow(false);
+	config_secrets_follow(false);
 	setsid();
 	int fd = open("/dev/null", O_RDWR);
 	if (fd >= 0) {
