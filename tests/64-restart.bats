@@ -332,15 +332,18 @@ ten_keys() { [[ $(q DBSIZE) == 10 ]]; }
 
 @test "SIGUSR2 with the configuration from standard input: refused" {
     stop_server
-    SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
-    "$BULKHEAD_SERVER" - <<<"port $KEPT_PORT
+    for arguments in "-" "- --maxclients 100"; do
+        SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
+        # shellcheck disable=SC2086
+        "$BULKHEAD_SERVER" $arguments <<<"port $KEPT_PORT
 dir $SERVER_DIR" >"$SERVER_LOG" 2>&1 3>&- &
-    SERVER_PID=$!
-    eventually 10 started_or_dead
-    kill -USR2 "$SERVER_PID"
-    eventually 10 grep -q 'Not upgrading: the configuration was read from standard input' "$SERVER_LOG"
-    expect PONG PING
-    stop_server
+        SERVER_PID=$!
+        eventually 10 started_or_dead
+        kill -USR2 "$SERVER_PID"
+        eventually 10 grep -q 'Not upgrading: the configuration was read from standard input' "$SERVER_LOG"
+        expect PONG PING
+        stop_server
+    done
 }
 
 @test "memory without a name: a warm end is refused, an upgrade is not" {
