@@ -59,6 +59,14 @@ fill() { for i in $(seq "$1"); do echo "SET key:$i value:$i"; done | redis-cli -
     same "$before" "$(sha256sum <"$object")" "the check changed the store"
 }
 
+# word OFFSET; put_word OFFSET NUMBER: 64 bits of a copy of a store.
+word() { od -An -td8 -N8 -j"$1" "$BATS_TEST_TMPDIR/copy"; }
+put_word() {
+    local i bytes=
+    for i in {0..7}; do printf -v bytes '%s\\x%02x' "$bytes" $(($2 >> i * 8 & 255)); done
+    printf "$bytes" | dd of="$BATS_TEST_TMPDIR/copy" bs=8 seek="$1" oflag=seek_bytes conv=notrunc status=none
+}
+
 @test "--check says what is damaged" {
     own_server
     same 300 "$(fill 300)"
@@ -77,6 +85,12 @@ fill() { for i in $(seq "$1"); do echo "SET key:$i value:$i"; done | redis-cli -
     printf '\x07\x00\x00\x00' | dd of="$BATS_TEST_TMPDIR/copy" bs=1 seek=4096 conv=notrunc status=none
     run -1 --separate-stderr timeout 10 "$BULKHEAD_SERVER" --check "$BATS_TEST_TMPDIR/copy"
     [[ $output =~ ^DAMAGED\ at\ 0x1000:\ the\ lock\ of\ heap\ 0\ is\ held\ by\ slot\ 7 ]] || fail "$output"
+    # A journal whose first segment follows itself would be read for ever.
+    cp "$object" "$BATS_TEST_TMPDIR/copy"
+    slot=$(($(word 160) + 4096)) segment=$(($(word 64) + 65536))
+    for pair in "$((slot + 8)) 1" "$((slot + 72)) $segment" "$segment $segment" "$((segment + 8)) 0"; do put_word $pair; done
+    run -1 --separate-stderr timeout 10 "$BULKHEAD_SERVER" --check "$BATS_TEST_TMPDIR/copy"
+    [[ $output =~ ^DAMAGED\ at\ .*\ the\ journal\ of\ a\ slot ]] || fail "$output"
 }
 
 @test "--check says why it cannot" {

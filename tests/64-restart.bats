@@ -97,6 +97,31 @@ small() { (($(field used_memory_dataset) < 200000)); }
     stop_server
 }
 
+# stop_slowly COMMAND...: the orderly stop that it begins waits for a worker that stands still, until kill -CONT "$STILL".
+stop_slowly() {
+    exec 7<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'INFO server\r\n' >&7
+    timeout 5 grep -q -m1 process_id <&7
+    STILL=$(q CLIENT LIST | sed -n 's/.*cmd=info .*pid=\([0-9]*\).*/\1/p')
+    kill -STOP "$STILL"
+    "$@"
+    eventually 5 turned_away
+}
+turned_away() { ! q PING >/dev/null 2>&1; }
+
+@test "a start while an orderly stop goes on does not bring back what that discards" {
+    fill 10
+    old=$SERVER_PID
+    stop_slowly kill -TERM "$old"
+    (sleep 1; kill -CONT "$STILL") 3>&- &
+    again
+    exec 7>&-
+    wait "$old"
+    expect '(integer) 0' DBSIZE
+    [[ -e $(object) ]]
+    stop_server
+}
+
 @test "SHUTDOWN WARM keeps the data, SHUTDOWN does not" {
     fill 10
     q SHUTDOWN WARM || true
@@ -109,6 +134,24 @@ small() { (($(field used_memory_dataset) < 200000)); }
     q SHUTDOWN NOSAVE || true
     eventually 10 dead "$SERVER_PID"
     [[ ! -e $(object) ]]
+}
+
+@test "SHUTDOWN WARM keeps the data although SIGTERM follows it, and SIGINT twice" {
+    fill 10
+    for signals in TERM "INT INT"; do
+        stop_slowly eval 'q SHUTDOWN WARM || true'
+        for signal in $signals; do
+            kill -s "$signal" "$SERVER_PID"
+            sleep 0.1
+        done
+        kill -CONT "$STILL" || true
+        eventually 10 dead "$SERVER_PID"
+        exec 7>&-
+        logged 'The data stays in shared memory'
+        again
+        expect '(integer) 10' DBSIZE
+    done
+    stop_server
 }
 
 @test "warm-restart no: the leftover is removed" {
@@ -199,7 +242,11 @@ small() { (($(field used_memory_dataset) < 200000)); }
     eventually 5 grep -q 'Somebody removed the name of shared memory' "$SERVER_LOG"
     expect '(integer) 10' DBSIZE
     expect "(error) ERR The data's shared memory has no name, so it cannot outlive the server" SHUTDOWN WARM
-    stop_server
+    echo "another's" >"$(object)"
+    kill -TERM "$SERVER_PID"
+    wait "$SERVER_PID"
+    [[ -e $(object) ]]
+    rm "$(object)"
     again
     expect '(integer) 0' DBSIZE
     stop_server
@@ -225,6 +272,26 @@ small() { (($(field used_memory_dataset) < 200000)); }
     stop_server
 }
 upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }
+
+@test "SIGUSR2 to a server in the background: it still knows its arguments and its password" {
+    stop_server
+    "$BULKHEAD_SERVER" --port "$KEPT_PORT" --dir "$SERVER_DIR" --requirepass secret --daemonize yes \
+        --pidfile "$SERVER_DIR/pid" --logfile "$SERVER_DIR/log" 3>&-
+    SERVER_LOG=$SERVER_DIR/log
+    eventually 10 upgraded 0
+    SERVER_PID=$(<"$SERVER_DIR/pid")
+    export REDISCLI_AUTH=secret
+    fill 10
+    for n in 1 2; do
+        kill -USR2 "$SERVER_PID"
+        eventually 10 upgraded "$n"
+        expect '(integer) 10' DBSIZE
+    done
+    unset REDISCLI_AUTH
+    expect '(error) NOAUTH Authentication required.' DBSIZE
+    kill -TERM "$SERVER_PID"
+    eventually 10 dead "$SERVER_PID"
+}
 
 @test "SIGUSR2: connections wait in the queue meanwhile" {
     hold 30
@@ -265,15 +332,18 @@ ten_keys() { [[ $(q DBSIZE) == 10 ]]; }
 
 @test "SIGUSR2 with the configuration from standard input: refused" {
     stop_server
-    SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
-    "$BULKHEAD_SERVER" - <<<"port $KEPT_PORT
+    for arguments in "-" "- --maxclients 100"; do
+        SERVER_LOG=$(mktemp "$BATS_FILE_TMPDIR/log.XXXXXX")
+        # shellcheck disable=SC2086
+        "$BULKHEAD_SERVER" $arguments <<<"port $KEPT_PORT
 dir $SERVER_DIR" >"$SERVER_LOG" 2>&1 3>&- &
-    SERVER_PID=$!
-    eventually 10 started_or_dead
-    kill -USR2 "$SERVER_PID"
-    eventually 10 grep -q 'Not upgrading: the configuration was read from standard input' "$SERVER_LOG"
-    expect PONG PING
-    stop_server
+        SERVER_PID=$!
+        eventually 10 started_or_dead
+        kill -USR2 "$SERVER_PID"
+        eventually 10 grep -q 'Not upgrading: the configuration was read from standard input' "$SERVER_LOG"
+        expect PONG PING
+        stop_server
+    done
 }
 
 @test "memory without a name: a warm end is refused, an upgrade is not" {

@@ -94,8 +94,8 @@ bool config_password_is(const char *p, size_t n);
 /* The password ("" if none), for CONFIG GET of an authenticated client. Supervisor only. */
 const char *config_password(size_t *n);
 
-/* Going into the background: the password is to survive the next fork. Undone by a second call with false. */
-void config_password_follow(bool on);
+/* Going into the background: all secret memory is to survive the next fork. Undone by a second call with false. */
+void config_secrets_follow(bool on);
 
 /* Memory of the supervisor that a child finds zeroed: for texts that may hold secrets. Fatal when there is none. */
 void *config_secret_memory(size_t n);

@@ -8,11 +8,12 @@
 
 enum shutdown_how {
 	SHUTDOWN_UPGRADE, /* then another binary goes on, with the data and with the clients that come meanwhile */
+	SHUTDOWN_SIGNAL,  /* nothing stays, unless somebody has said or says SHUTDOWN WARM: service managers send SIGTERM after it */
 	SHUTDOWN_WARM,    /* the data stays in shared memory for the next start */
 	SHUTDOWN_ALL,     /* nothing stays */
 };
 
-/* Begins it: no client is served any more, every worker is asked to finish its command. Again: the more thorough way is meant. */
+/* Begins it: no client is served any more, every worker is asked to finish its command. Again: the way that stands further below counts. */
 void shutdown_begin(enum shutdown_how how);
 
 /* Goes on with it. True: no process is left, shutdown_finish may be called. */
@@ -24,7 +25,7 @@ bool shutdown_tick(int64_t now_ms);
  */
 void shutdown_finish(void);
 
-/* The impatient way: kills what is left. */
+/* The impatient way: kills what is left. What was to stay stays: the next start recovers it. */
 _Noreturn void shutdown_force(void);
 
 /* When shutdown_tick has something to do (monotonic ms), INT64_MAX if never. */

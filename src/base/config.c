@@ -8,6 +8,7 @@
  */
 #include "base/config.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 #define PASSWORD_MAX 512u
 #define ARENA (128u << 10)
+#define MAPPINGS 8u /* of secret memory: one, and another for what does not fit */
 #define READ_TRIES 1000
 
 static const char *const words_maxmemory_policy[] = {"noeviction", NULL};
@@ -58,12 +60,19 @@ static struct secrets {
 	char draft[PASSWORD_MAX + 1];
 } *secrets;
 
+static struct mapping {
+	char *at;
+	size_t n;
+} mappings[MAPPINGS]; /* of secret memory */
+static unsigned nmappings;
+
 static char *map_secret(size_t n)
 {
 	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED || madvise(p, n, MADV_WIPEONFORK))
+	if (nmappings == MAPPINGS || p == MAP_FAILED || madvise(p, n, MADV_WIPEONFORK))
 		fatal("No memory for what children must not see");
 	madvise(p, n, MADV_DONTDUMP);
+	mappings[nmappings++] = (struct mapping){p, n};
 	return p;
 }
 
@@ -455,10 +464,11 @@ bool config_password_is(const char *p, size_t n)
 	return !differs && n <= PASSWORD_MAX;
 }
 
-void config_password_follow(bool on)
+void config_secrets_follow(bool on)
 {
-	if (secrets)
-		madvise(secrets, sizeof *secrets, on ? MADV_KEEPONFORK : MADV_WIPEONFORK);
+	for (unsigned i = 0; i < nmappings; i++)
+		if (madvise(mappings[i].at, mappings[i].n, on ? MADV_KEEPONFORK : MADV_WIPEONFORK))
+			fatal("Cannot keep secrets: %s", strerror(errno));
 }
 
 const char *config_password(size_t *n)

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "proc/process.h"
 #include "proc/start.h"
 #include "shm/control.h"
 #include "shm/region.h"
@@ -29,13 +30,13 @@ void instance_daemonize(void)
 {
 	if (!config->daemonize)
 		return;
-	config_password_follow(true);
+	config_secrets_follow(true);
 	pid_t pid = fork();
 	if (pid < 0)
 		fatal("Cannot go into the background: %s", strerror(errno));
 	if (pid > 0)
 		_exit(0);
-	config_password_follow(false);
+	config_secrets_follow(false);
 	setsid();
 	int fd = open("/dev/null", O_RDWR);
 	if (fd >= 0) {
@@ -124,7 +125,9 @@ int instance_open_store(uint32_t slots, int handed_over, bool *adopted)
 
 void instance_remove_store(void)
 {
-	store_remove(control->store_name);
+	/* What has that name when ours has none is another server's. */
+	if (store_has_name(launch_store_fd()))
+		store_remove(control->store_name);
 }
 
 /* ---- somebody removes the name ---- */

@@ -114,6 +114,14 @@ static void go_on(void)
 	spares_resume();
 }
 
+static void leave_store(void)
+{
+	if (how == SHUTDOWN_WARM)
+		log_notice("The data stays in shared memory '%s'", control->store_name);
+	else
+		instance_remove_store();
+}
+
 void shutdown_finish(void)
 {
 	if (how == SHUTDOWN_UPGRADE) {
@@ -122,10 +130,7 @@ void shutdown_finish(void)
 		return;
 	}
 	instance_remove_pid();
-	if (how == SHUTDOWN_ALL)
-		instance_remove_store();
-	else
-		log_notice("The data stays in shared memory '%s'", control->store_name);
+	leave_store();
 	log_warning("Bulkhead is now ready to exit, bye bye...");
 	exit(0);
 }
@@ -138,6 +143,6 @@ void shutdown_force(void)
 		;
 	listen_close();
 	instance_remove_pid();
-	instance_remove_store();
+	leave_store();
 	exit(1);
 }

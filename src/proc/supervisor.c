@@ -177,7 +177,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 	if (!asked)
 		log_warning("User requested shutdown...");
 	asked = true;
-	shutdown_begin(SHUTDOWN_ALL);
+	shutdown_begin(SHUTDOWN_SIGNAL);
 }
 
 static void take_signals(void)

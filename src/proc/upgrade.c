@@ -45,7 +45,8 @@ void upgrade_keep_arguments(int argc, char **argv)
 		arguments[i] = text;
 		text = stpcpy(text, argv[i]) + 1;
 	}
-	from_stdin = argc > 1 && strcmp(argv[argc - 1], "-") == 0;
+	/* As config_load reads them: in the place of the file, or at the end. */
+	from_stdin = argc > 1 && (strcmp(argv[1], "-") == 0 || strcmp(argv[argc - 1], "-") == 0);
 	if (!getcwd(folder, sizeof folder))
 		folder[0] = 0;
 }

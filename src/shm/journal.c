@@ -115,8 +115,8 @@ static struct record *record_before(char *data, uint64_t len, uint64_t *bytes)
 
 static void each_record(struct slot *s, void (*each)(void *arg, struct record *r), void *arg)
 {
-	ref seg = s->seg;
-	uint64_t len = s->jlen, bytes;
+	ref seg = s->seg, seen = REF_NONE;
+	uint64_t len = s->jlen, bytes, n = 0;
 	for (;;) {
 		char *data = segment_data(s, seg);
 		while (len > 0) {
@@ -125,6 +125,11 @@ static void each_record(struct slot *s, void (*each)(void *arg, struct record *r
 		}
 		if (ref_is_none(seg))
 			return;
+		/* A damaged chain may be a ring: then it comes by again where it was when the count was a power of two. */
+		ASSERT(seg.off != seen.off);
+		if ((n & (n + 1)) == 0)
+			seen = seg;
+		n++;
 		const struct segment *g = at(seg);
 		len = g->prev_len;
 		seg = g->prev;
@@ -136,7 +141,7 @@ static void undo_record(void *arg, struct record *r)
 	(void)arg;
 	if ((r->head & 0xff) != JOURNAL_UNDO)
 		return;
-	ASSERT(r->off + (r->head >> 16) <= store_end());
+	ASSERT(r->head >> 16 <= store_end() && r->off <= store_end() - (r->head >> 16));
 	memcpy(STORE_BASE + r->off, r + 1, r->head >> 16);
 }
 

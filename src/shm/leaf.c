@@ -12,17 +12,25 @@
 struct slot *self;
 uint32_t self_id;
 
+/* What a wild word names is outside the store, perhaps in memory of this very process. */
+static void undo_entry(const struct leaf_entry *e)
+{
+	uint64_t slabs = SUPER->arena.nextents * SLABS_PER_EXTENT, first = e->off & ~(LEAF_RUN | LEAF_RUN_GIVEN);
+	if (e->off & LEAF_RUN) {
+		ASSERT(e->old <= slabs && first <= slabs - e->old);
+		arena_mark(first, e->old, e->off & LEAF_RUN_GIVEN);
+	} else {
+		ASSERT(e->off <= store_end() - sizeof(uint64_t));
+		__atomic_store_n((uint64_t *)(STORE_BASE + e->off), e->old, __ATOMIC_RELAXED);
+	}
+}
+
 static void undo(struct slot *s)
 {
 	uint32_t n = atomic_load_explicit(&s->nleaf, memory_order_acquire);
 	ASSERT(n <= LEAF_ENTRIES);
-	while (n > 0) {
-		const struct leaf_entry *e = &s->leaf[--n];
-		if (e->off & LEAF_RUN)
-			arena_mark(e->off & ~(LEAF_RUN | LEAF_RUN_GIVEN), e->old, e->off & LEAF_RUN_GIVEN);
-		else
-			__atomic_store_n((uint64_t *)(STORE_BASE + e->off), e->old, __ATOMIC_RELAXED);
-	}
+	while (n > 0)
+		undo_entry(&s->leaf[--n]);
 	atomic_store_explicit(&s->nleaf, 0, memory_order_release);
 }
 

@@ -197,7 +197,7 @@ bool store_has_name(int fd)
 
 /* ---- what is there already ---- */
 
-enum verdict { TAKE, REMOVE, LEAVE };
+enum verdict { TAKE, REMOVE, LEAVE, GONE };
 
 /* Processes of a dead server end at once, but not before this can see them. */
 static bool lock_object(int fd)
@@ -270,6 +270,22 @@ static bool is_ours(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink <= 1;
 }
 
+static enum verdict examine(int fd, const struct store_wish *wish)
+{
+	if (!is_ours(fd)) {
+		log_warning("Shared memory '%s' exists and is not a store of this user", wish->name);
+		return LEAVE;
+	}
+	if (!lock_object(fd)) {
+		log_warning("Shared memory '%s' is in use by another server", wish->name);
+		return LEAVE;
+	}
+	/* While its lock was waited for its server ended in order: what that one has discarded does not come back. */
+	if (wish->fd < 0 && !store_has_name(fd))
+		return GONE;
+	return judge(fd, wish);
+}
+
 /*
  * The store that is there, to be taken over; -1 with *go_on when there is none (any more), -1 without when it must be left alone.
  * Whoever serves a store holds a flock on its object; children share it with the descriptor. An object without one is the leftover
@@ -277,26 +293,23 @@ static bool is_ours(int fd)
  */
 static int take_over(const struct store_wish *wish, bool *go_on)
 {
-	int fd = wish->fd >= 0 ? wish->fd : object_open(wish->name, 0);
-	enum verdict v = LEAVE;
-	*go_on = fd < 0 && errno == ENOENT;
-	if (fd < 0) {
-		if (!*go_on)
-			log_warning("Cannot open shared memory '%s': %s", wish->name, strerror(errno));
-		return -1;
+	enum verdict v = GONE;
+	while (v == GONE) {
+		int fd = wish->fd >= 0 ? wish->fd : object_open(wish->name, 0);
+		*go_on = fd < 0 && errno == ENOENT;
+		if (fd < 0) {
+			if (!*go_on)
+				log_warning("Cannot open shared memory '%s': %s", wish->name, strerror(errno));
+			return -1;
+		}
+		v = examine(fd, wish);
+		if (v == TAKE)
+			return fd;
+		if (v == REMOVE)
+			store_remove(wish->name);
+		close(fd);
 	}
-	if (!is_ours(fd))
-		log_warning("Shared memory '%s' exists and is not a store of this user", wish->name);
-	else if (!lock_object(fd))
-		log_warning("Shared memory '%s' is in use by another server", wish->name);
-	else
-		v = judge(fd, wish);
-	if (v == TAKE)
-		return fd;
-	if (v == REMOVE)
-		store_remove(wish->name);
 	*go_on = v == REMOVE;
-	close(fd);
 	return -1;
 }
 
@@ -311,8 +324,10 @@ static int create_object(const char *name)
 		return memfd_create(name + 1, MFD_CLOEXEC);
 	}
 	int fd = object_open(name, O_CREAT | O_EXCL);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+	/* Another start may have come in between and taken it for a leftover. */
+	if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) || !store_has_name(fd))) {
 		close(fd);
+		errno = EBUSY;
 		return -1;
 	}
 	return fd;
@@ -327,8 +342,10 @@ static int create(const struct store_wish *wish)
 	}
 	if (!format(fd, wish)) {
 		log_warning("Cannot set up shared memory '%s': %s", wish->name, strerror(errno));
+		/* In this order: what has no lock may be another server's by now. */
+		if (store_has_name(fd))
+			store_remove(wish->name);
 		close(fd);
-		store_remove(wish->name);
 		return -1;
 	}
 	return fd;
