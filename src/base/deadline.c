@@ -23,7 +23,7 @@
 #define STEP_MAX_MS 100
 #define REACT_MS 1000 /* who has not reacted for so long to the flag will not */
 
-volatile sig_atomic_t cancel_flag, deadline_command;
+volatile sig_atomic_t cancel_flag, deadline_command, deadline_waiting;
 
 static volatile sig_atomic_t armed;
 static int64_t step;       /* ms, as the timer is set */
@@ -66,7 +66,7 @@ static void count_step(int64_t timeout)
 		late = 0;
 		return;
 	}
-	late += step;
+	late += deadline_waiting ? 0 : step;
 	if (late < REACT_MS)
 		return;
 	log_signal_safe("A command did not react to command-timeout: ending its process");
