@@ -8,7 +8,7 @@
  *
  * Time is counted from one word of a waiter to the next, and of a longer silence very little: a machine that stood still, or whose
  * processes were all stopped, has had nobody waiting. So the order in which they go on does not matter, and nothing happens by itself: no
- * timer, and no kill but at the word of a waiter that runs.
+ * timer, and no kill but at the word of a waiter that runs; CLIENT KILL that waits for a medic (kills.c) is one of these.
  *
  * A lock of a SICK slot is freed by the medic, so it is the medic that may be what stands still.
  */
