@@ -68,6 +68,8 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
 @test "command-timeout: KEYS, SCAN, MGET, DEBUG SLEEP" { only_bulkhead && scenario timeout_reads; }
 @test "command-timeout: waiting for a lock" { only_bulkhead && scenario timeout_waiting; }
 @test "command-timeout: FLUSHALL has happened or has not" { only_bulkhead && scenario timeout_flush; }
+@test "command-timeout: lowered while a command runs, it cancels that one" { only_bulkhead && scenario timeout_lowered; }
+@test "command-timeout: DEBUG FSCK" { only_bulkhead && scenario timeout_fsck; }
 @test "command-timeout: short commands in a row are not one long one" { only_bulkhead && scenario timeout_busy; }
 
 @test "command-timeout 0: a command runs as long as it likes" {

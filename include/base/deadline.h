@@ -20,6 +20,12 @@
 /* The number of the command that is being timed; 0: none. Written by the functions here. */
 extern volatile sig_atomic_t deadline_command;
 
+/*
+ * Set while this process waits for a lock that it must have, cancelled or not: it will look at the flag when it has it, and to end it would not
+ * help; whoever holds the lock is the matter of lock-timeout.
+ */
+extern volatile sig_atomic_t deadline_waiting;
+
 /* A command begins now. */
 void deadline_start(void);
 

@@ -9,6 +9,9 @@
 void kills_begin(struct channel_request *r);
 
 /* Answers the requests whose victims are gone: reaped, and what they left in the store put in order. */
-void kills_tick(void);
+void kills_tick(int64_t now);
+
+/* When the next tick is due at the latest, monotonic ms; INT64_MAX: never. */
+int64_t kills_deadline(void);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Somebody has been waiting for a lock that is held in the name of `slot`. */
+/* Somebody has been waiting for a lock that is held in the name of `slot`, or for the medic that is to see to it. */
 void stopped_waiting_for(uint32_t slot, int64_t now_ms);
 
 #endif

@@ -21,14 +21,15 @@
 
 #define STEPS 10
 #define STEP_MAX_MS 100
-#define REACT_MS 1000 /* who has not reacted for so long will not */
+#define REACT_MS 1000 /* who has not reacted for so long to the flag will not */
 
-volatile sig_atomic_t cancel_flag, deadline_command;
+volatile sig_atomic_t cancel_flag, deadline_command, deadline_waiting;
 
 static volatile sig_atomic_t armed;
 static int64_t step;       /* ms, as the timer is set */
 static sig_atomic_t seen;  /* the command running at the last tick */
 static int64_t ran;        /* ms it was seen running */
+static int64_t late;       /* ms of these since the flag was set: the parameter may have been lowered only then */
 
 static int64_t step_of(int64_t timeout)
 {
@@ -60,9 +61,13 @@ void deadline_start(void)
 static void count_step(int64_t timeout)
 {
 	ran += step;
-	if (ran >= timeout)
-		cancel_flag = 1;
-	if (ran < timeout + REACT_MS)
+	if (!cancel_flag) {
+		cancel_flag = ran >= timeout;
+		late = 0;
+		return;
+	}
+	late += deadline_waiting ? 0 : step;
+	if (late < REACT_MS)
 		return;
 	log_signal_safe("A command did not react to command-timeout: ending its process");
 	kill(getpid(), SIGKILL);

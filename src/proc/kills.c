@@ -13,8 +13,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proc/process.h"
+#include "proc/stopped.h"
+
+#define LOOK_MS 100
 
 struct pending {
 	struct pending *next;
@@ -26,6 +30,7 @@ struct pending {
 };
 
 static struct pending *first;
+static int64_t look_at; /* when to ask next what keeps the first one waiting, monotonic ms */
 
 static struct pending *create(struct channel_request *r)
 {
@@ -77,6 +82,8 @@ void kills_begin(struct channel_request *r)
 	}
 	for (size_t i = 0; i < p->left; i++)
 		p->counted += condemn(&p->victim[i], r->slot);
+	if (!first)
+		look_at = clock_mono_ms() + LOOK_MS;
 	p->next = first;
 	first = p;
 }
@@ -96,7 +103,21 @@ static void answer(struct pending *p)
 	munmap(p, p->size);
 }
 
-void kills_tick(void)
+/* Perhaps the medic stands still, and nobody else waits for it: what is pending here waits like others for a lock. */
+static void look(int64_t now)
+{
+	if (!first || now < look_at)
+		return;
+	look_at = now + LOOK_MS;
+	stopped_waiting_for(first->victim[first->left - 1].slot, now);
+}
+
+int64_t kills_deadline(void)
+{
+	return first ? look_at : INT64_MAX;
+}
+
+void kills_tick(int64_t now)
 {
 	for (struct pending **link = &first; *link;) {
 		struct pending *p = *link;
@@ -109,4 +130,5 @@ void kills_tick(void)
 		*link = p->next;
 		answer(p);
 	}
+	look(now);
 }

@@ -8,7 +8,7 @@
  *
  * Time is counted from one word of a waiter to the next, and of a longer silence very little: a machine that stood still, or whose
  * processes were all stopped, has had nobody waiting. So the order in which they go on does not matter, and nothing happens by itself: no
- * timer, and no kill but at the word of a waiter that runs.
+ * timer, and no kill but at the word of a waiter that runs; CLIENT KILL that waits for a medic (kills.c) is one of these.
  *
  * A lock of a SICK slot is freed by the medic, so it is the medic that may be what stands still.
  */
@@ -34,21 +34,27 @@ static struct watched {
 	int32_t pid;
 	int64_t looked; /* when, monotonic ms */
 	unsigned long long runs; /* times_run then: one that a debugger steps through is stopped at each look, but runs */
-	int64_t stopped; /* ms it was found stopped so far, others waiting; -1: it ran */
+	int64_t stopped; /* ms it was found stopped so far, others waiting; -1: it ran, or there is none */
 } watched[WATCHED];
 
-/* The entry of that process; a new one takes the place of the one longest not looked at. */
-static struct watched *watch(int32_t pid)
+/*
+ * The entry of that process. A new one takes the place of one that ran when it was looked at, or that nobody waits for any more. NULL: all
+ * places are taken by processes that stand still. They have their turn first; were one of them to make room, as many as find no
+ * room would push each other out for ever.
+ */
+static struct watched *watch(int32_t pid, int64_t now)
 {
-	struct watched *w = &watched[0];
+	struct watched *room = NULL;
 	for (int i = 0; i < WATCHED; i++) {
-		if (watched[i].pid == pid)
-			return &watched[i];
-		if (watched[i].looked < w->looked)
-			w = &watched[i];
+		struct watched *w = &watched[i];
+		if (w->pid == pid)
+			return w;
+		if (w->stopped < 0 || now - w->looked > OVER_MS)
+			room = w;
 	}
-	*w = (struct watched){.pid = pid, .stopped = -1};
-	return w;
+	if (room)
+		*room = (struct watched){.pid = pid, .stopped = -1};
+	return room;
 }
 
 /* A file of /proc, as a string; empty if it cannot be read. */
@@ -102,8 +108,8 @@ void stopped_waiting_for(uint32_t slot, int64_t now)
 		p = table_at(helpers_medic());
 	if (config->lock_timeout == 0 || p->state != PROCESS_RUNNING)
 		return;
-	struct watched *w = watch(p->pid);
-	if (now - w->looked < LOOK_MS)
+	struct watched *w = watch(p->pid, now);
+	if (!w || now - w->looked < LOOK_MS)
 		return;
 	look(w, now);
 	if (w->stopped < config->lock_timeout)
@@ -111,5 +117,5 @@ void stopped_waiting_for(uint32_t slot, int64_t now)
 	log_warning("The %s %d has been stopped for %lld ms while others wait for a lock it holds, and is killed",
 		    process_name(p->kind), p->pid, (long long)w->stopped);
 	kill(p->pid, SIGKILL);
-	w->pid = 0;
+	*w = (struct watched){.stopped = -1};
 }

@@ -196,7 +196,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static int wait_ms(int64_t now)
 {
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
-	at = earlier(at, crashers_deadline());
+	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -224,7 +224,7 @@ _Noreturn static void run(void)
 		reap_all();
 		helpers_tick(now);
 		crashers_tick(now);
-		kills_tick();
+		kills_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/stop.h"
 #include "shm/channel.h"
 
@@ -73,12 +74,10 @@ static void leave(lock_word *l, uint32_t me)
 	lock_break(l, me);
 }
 
-bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
+static bool wait_on(lock_word *l, uint32_t me, bool cancellable, uint64_t start)
 {
-	uint64_t start = clock_mono_ns(), next = TELL_NS;
+	uint64_t next = TELL_NS;
 	bool starving = false;
-	if (spin(l, me, start))
-		return true;
 	for (;;) {
 		uint64_t waited = clock_mono_ns() - start;
 		uint32_t v = atomic_load_explicit(l, memory_order_relaxed);
@@ -101,6 +100,17 @@ bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
 			continue;
 		futex_sleep(l, want);
 	}
+}
+
+bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
+{
+	uint64_t start = clock_mono_ns();
+	if (spin(l, me, start))
+		return true;
+	deadline_waiting = !cancellable;
+	bool taken = wait_on(l, me, cancellable, start);
+	deadline_waiting = 0;
+	return taken;
 }
 
 void lock_wake(lock_word *l, uint32_t old)

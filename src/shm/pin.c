@@ -9,11 +9,14 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/stop.h"
+#include "shm/channel.h"
 #include "shm/slot.h"
 #include "shm/wake.h"
 
 #define OWNER_SHIFT 40u
+#define TELL_NS 100000000 /* a waiter of this long tells the supervisor for whom it waits, again and again */
 
 struct pins {
 	_Atomic uint64_t mask;
@@ -26,11 +29,25 @@ static struct pins *pins(void)
 	return (struct pins *)(STORE_BASE + SUPER->off_pins);
 }
 
+/*
+ * All pins are taken, perhaps by processes that are stopped: the supervisor is told of one of them, as by who waits for a lock. Always
+ * of the same one: when it is let go, the waiting is over. `since` is when the waiting began, or the last telling.
+ */
+static void tell(int64_t *since)
+{
+	uint64_t owner = atomic_load(&pins()->pin[0]) >> OWNER_SHIFT;
+	int64_t now = clock_mono_ns();
+	if (now - *since < TELL_NS || owner == 0)
+		return;
+	*since = now;
+	channel_tell_waiting((uint32_t)owner);
+}
+
 /* Its index, or PINS_MAX: cancelled. */
 static unsigned claim(uint64_t word)
 {
 	struct pins *t = pins();
-	for (;;) {
+	for (int64_t since = 0;;) {
 		for (unsigned i = 0; i < PINS_MAX; i++) {
 			uint64_t none = 0;
 			if (atomic_load_explicit(&t->pin[i], memory_order_relaxed) == 0 &&
@@ -41,6 +58,8 @@ static unsigned claim(uint64_t word)
 		}
 		if (cancel_requested())
 			return PINS_MAX;
+		since = since ? since : clock_mono_ns();
+		tell(&since);
 		struct timespec ms = {0, 1000000};
 		nanosleep(&ms, NULL);
 	}
