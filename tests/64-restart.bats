@@ -330,6 +330,17 @@ upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }
 }
 ten_keys() { [[ $(q DBSIZE) == 10 ]]; }
 
+@test "SIGUSR2 after CONFIG SET requirepass: refused, for the next binary would not know it" {
+    expect OK CONFIG SET requirepass secret
+    kill -USR2 "$SERVER_PID"
+    eventually 10 grep -q 'Not upgrading: requirepass was changed' "$SERVER_LOG"
+    expect '(error) NOAUTH Authentication required.' PING
+    same OK "$(q --pass secret --no-auth-warning CONFIG SET requirepass '')"
+    kill -USR2 "$SERVER_PID"
+    eventually 10 upgraded 1
+    stop_server
+}
+
 @test "SIGUSR2 with the configuration from standard input: refused" {
     stop_server
     for arguments in "-" "- --maxclients 100"; do

@@ -10,6 +10,9 @@
 /* Early in main: keeps the arguments for the next binary. */
 void upgrade_keep_arguments(int argc, char **argv);
 
+/* Once it is configured: takes note of the password it began with. */
+void upgrade_keep_password(void);
+
 /*
  * Whether the binary that is now where this one was started from can go on with this store. Runs it to ask; waits a few seconds at most.
  * False: the reason is in the log.

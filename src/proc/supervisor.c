@@ -115,6 +115,7 @@ static void start(void)
 	table_create();
 	channel_create();
 	instance_folder();
+	upgrade_keep_password();
 	if (!listen_open())
 		exit(1);
 	epoll = epoll_create1(EPOLL_CLOEXEC);

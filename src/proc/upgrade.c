@@ -51,6 +51,25 @@ void upgrade_keep_arguments(int argc, char **argv)
 		folder[0] = 0;
 }
 
+/* The password at the start, in memory that children do not see. */
+static char *first_password;
+static size_t first_length;
+
+void upgrade_keep_password(void)
+{
+	const char *password = config_password(&first_length);
+	first_password = config_secret_memory(first_length + 1);
+	memcpy(first_password, password, first_length);
+}
+
+/* The next binary reads the configuration again: it would serve without a password, or with the old one. */
+static bool password_changed(void)
+{
+	size_t n;
+	const char *password = config_password(&n);
+	return n != first_length || memcmp(password, first_password, n) != 0;
+}
+
 /* ---- may it be done? ---- */
 
 /* What the binary says when asked for its store's format; false when it says nothing in time. */
@@ -93,6 +112,10 @@ bool upgrade_possible(void)
 	char answer[128] = "";
 	if (from_stdin) {
 		log_warning("Not upgrading: the configuration was read from standard input and cannot be read again");
+		return false;
+	}
+	if (password_changed()) {
+		log_warning("Not upgrading: requirepass was changed by CONFIG SET, which the next binary would not know of");
 		return false;
 	}
 	if (!ask(answer, sizeof answer)) {
