@@ -27,6 +27,7 @@ all_is_kept() {
     want=$(for i in {0..49}; do echo "$i-$1"; done)
     got=$(for i in {0..49}; do echo "GET kept:$i"; done | redis-cli -p "$PORT")
     same "$want" "$got"
+    expect OK DEBUG FSCK
 }
 # connect NAME: an open connection that has been served; sets FD. ask COMMAND: over it.
 connect() {

@@ -55,6 +55,7 @@ fill() { seq "$1" | sed 's/.*/SET k:& v&/' | q >/dev/null; }
     ((990 < $(q TTL later) && $(q TTL later) <= 1000))
     eventually 5 gone
     expect OK SET new 1
+    expect OK DEBUG FSCK
     stop_server
 }
 gone() { [[ $(q DBSIZE) == 2001 ]]; }
@@ -66,6 +67,7 @@ gone() { [[ $(q DBSIZE) == 2001 ]]; }
         again
     done
     expect '"20"' GET counter
+    expect OK DEBUG FSCK
     stop_server
 }
 
@@ -82,6 +84,7 @@ gone() { [[ $(q DBSIZE) == 2001 ]]; }
         same "${lines[0]} ${lines[0]}" "${lines[1]} ${lines[2]}"
     done
     expect '(integer) 103' DBSIZE
+    expect OK DEBUG FSCK
     clients_are 1
     expect OK FLUSHALL
     eventually 5 small
@@ -269,6 +272,7 @@ turned_away() { ! q PING >/dev/null 2>&1; }
     alive "$SERVER_PID"
     same "$SERVER_PID" "$(field process_id)"
     expect '(integer) 1001' DBSIZE
+    expect OK DEBUG FSCK
     stop_server
 }
 upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }

@@ -122,9 +122,12 @@ void lock_wake(lock_word *l, uint32_t old)
 void lock_break(lock_word *l, uint32_t who)
 {
 	uint32_t v = atomic_load_explicit(l, memory_order_acquire), to;
-	/* The dead one may have been the starving waiter: the flag goes; all wake up, and who still starves sets it again. */
+	/*
+	 * The dead one may have been the starving waiter: the flag goes; all wake up, and who still starves sets it again. Without an owner the
+	 * other flag goes too: it may be a dead one's, and who lives sets it again.
+	 */
 	do
-		to = (v & LOCK_OWNER) == who ? 0 : v & ~LOCK_STARVING;
+		to = (v & LOCK_OWNER) == who || !(v & LOCK_OWNER) ? 0 : v & ~LOCK_STARVING;
 	while (to != v && !atomic_compare_exchange_weak_explicit(l, &v, to, memory_order_acq_rel, memory_order_acquire));
 	lock_wake(l, LOCK_STARVING);
 }
