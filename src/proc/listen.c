@@ -30,8 +30,8 @@
 #include "proc/start.h"
 
 #define LISTENERS 18
-#define BIND_TRIES 20
-#define BIND_WAIT_NS 50000000
+#define BIND_TRIES 300 /* three seconds */
+#define BIND_WAIT_NS 10000000
 
 static struct {
 	int fd;
