@@ -317,7 +317,7 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
     kids=$(children)
     kill -TERM "$SERVER_PID"
     eventually 10 dead "$SERVER_PID"
-    for pid in $kids; do eventually 5 dead "$pid"; done
+    for pid in $kids; do eventually 30 dead "$pid"; done
     same '' "$(shm_objects "$PORT")"
     no_crash "$SERVER_LOG"
     run -0 wait "$SERVER_PID"
@@ -338,7 +338,7 @@ END
     kids=$(children)
     kill -INT -- "-$SERVER_PID"
     eventually 10 dead "$SERVER_PID"
-    for pid in $kids; do eventually 5 dead "$pid"; done
+    for pid in $kids; do eventually 30 dead "$pid"; done
     same '' "$(shm_objects "$PORT")"
     no_crash "$SERVER_LOG"
 }
@@ -402,7 +402,7 @@ END
     kids=$(children)
     kill -KILL "$SERVER_PID"
     eventually 10 dead "$SERVER_PID"
-    for pid in $kids; do eventually 5 dead "$pid"; done
+    for pid in $kids; do eventually 30 dead "$pid"; done
     # What it left in /dev/shm is taken over or removed by the next start on that port.
     launch --port "$PORT" --dir "$SERVER_DIR" --save '' || fail "no start after a crash" "$(cat "$SERVER_LOG")"
     OWN_PID=$SERVER_PID

@@ -8,11 +8,10 @@
  */
 #include "proc/shutdown.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,6 +20,7 @@
 #include "proc/helpers.h"
 #include "proc/listen.h"
 #include "proc/process.h"
+#include "proc/reap.h"
 #include "proc/spares.h"
 #include "proc/start.h"
 #include "proc/upgrade.h"
@@ -36,11 +36,12 @@ static void end_worker(uint32_t slot, struct process *p)
 		kill(p->pid, SIGTERM);
 }
 
+/* The gatherer may be in a call that takes seconds; it holds nothing, so it is not waited for. */
 static void end_helper(uint32_t slot, struct process *p)
 {
 	(void)slot;
 	if (p->kind != PROC_WORKER)
-		kill(p->pid, SIGTERM);
+		kill(p->pid, p->kind == PROC_GATHERER ? SIGKILL : SIGTERM);
 }
 
 static void end_at_once(uint32_t slot, struct process *p)
@@ -77,7 +78,7 @@ void shutdown_begin(enum shutdown_how wanted)
 static bool any_helper(void)
 {
 	for (int k = 0; k < PROC_KINDS; k++)
-		if (k != PROC_WORKER && table_count((enum process_kind)k))
+		if (k != PROC_WORKER && k != PROC_GATHERER && table_count((enum process_kind)k))
 			return true;
 	return false;
 }
@@ -139,8 +140,10 @@ void shutdown_force(void)
 {
 	log_warning("You insist... exiting now.");
 	table_each(end_at_once);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	while (table_count(PROC_WORKER) || any_helper()) {
+		reap_all();
+		poll(NULL, 0, 1);
+	}
 	listen_close();
 	instance_remove_pid();
 	leave_store();

@@ -1055,7 +1055,7 @@ int main(int argc, char **argv)
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof one, &one);
 	/* Beside busy processes a step would take milliseconds. */
-	setpriority(PRIO_PROCESS, 0, -10);
+	setpriority(PRIO_PROCESS, 0, -5);
 	if (!*only)
 		test_run("every command that writes", test_every_command);
 	for (unsigned i = 0; i < OPERATIONS; i++) {
