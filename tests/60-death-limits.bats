@@ -55,13 +55,18 @@ hammer() {
 hammers() { timeout 5 redis-cli -p "$PORT" CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'; }
 all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
 
-@test "shared memory filled to the brim by somebody else" {
+# full_server: a server whose shared memory is a file system that somebody else fills after its first keys.
+full_server() {
     MOUNTED=$BATS_TEST_TMPDIR/shm
     mkdir "$MOUNTED"
     mount -t tmpfs -o size=64m tmpfs "$MOUNTED" || { MOUNTED=; skip "mount is not permitted"; }
     own_server --shm-dir "$MOUNTED"
     remember before
     dd if=/dev/zero of="$MOUNTED/brim" bs=64k 2>/dev/null || true
+}
+
+@test "shared memory filled to the brim by somebody else" {
+    full_server
     # More than what the store has already.
     got=$("$ROOT/tests/lib/fill" "$PORT" 30000 1000 || true)
     [[ $got == *OOM* ]] || fail "$got"
@@ -85,12 +90,7 @@ all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
 }
 
 @test "processes are killed while shared memory is full" {
-    MOUNTED=$BATS_TEST_TMPDIR/shm
-    mkdir "$MOUNTED"
-    mount -t tmpfs -o size=64m tmpfs "$MOUNTED" || { MOUNTED=; skip "mount is not permitted"; }
-    own_server --shm-dir "$MOUNTED"
-    remember before
-    dd if=/dev/zero of="$MOUNTED/brim" bs=64k 2>/dev/null || true
+    full_server
     "$ROOT/tests/lib/fill" "$PORT" 30000 1000 >/dev/null || true
     for round in {1..10}; do
         hammer
