@@ -73,6 +73,9 @@ void config_load(int argc, char **argv);
  */
 void config_place(struct config *where, const struct config *view);
 
+/* Moves the generation although nothing has changed, so that who follows it looks around. Supervisor only. */
+void config_touch(void);
+
 /*
  * CONFIG SET: `pairs` are n names and values in turns (n even), all set or none. `apply` is called with the values as they would be, before
  * any has changed; it does what must be done and may refuse (return an error text without code, and name the parameter to blame).

@@ -34,8 +34,14 @@ void log_open_syslog(const char *ident, int facility);
 
 /* Opens the file again by its name (after logrotate moved it). On failure the old one stays in use and false comes
  * back with errno set. The descriptor keeps its number, but only in the calling process: children forked before
- * write to the old file until they exit. Nothing to do for standard output. */
+ * write to the old file until they are given the new one (log_take). Nothing to do for standard output. */
 bool log_reopen(void);
+
+/* Goes on with `fd`, another process's log_fd, which is closed: the number stays that of log_fd. */
+void log_take(int fd);
+
+/* Whether the log is a file, which can be opened again. */
+bool log_is_file(void);
 
 void log_set_role(char role);
 void log_set_level(enum log_level level);

@@ -6,7 +6,7 @@
  *   signal                   supervisor          child
  *   TERM                     orderly stop        sets stop_flag; a worker's socket reads as ended from then on
  *   INT                      orderly stop        blocked: a terminal's Ctrl-C reaches the whole group
- *   HUP                      reopens the log     blocked
+ *   HUP                      reopens the log     blocked; the supervisor wakes it (URG)
  *   USR2                     upgrades            blocked
  *   CHLD                     reaps               blocked
  *   URG                      blocked             wakes from a wait, nothing else

@@ -25,6 +25,7 @@ enum request {
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
 	REQUEST_REAP,        /* no text: "+OK" once the pages show nobody who is dead, or sure to die */
 	REQUEST_KILL,        /* an array of struct kill_victim: "+" and how many of them were not being killed yet, once all are gone */
+	REQUEST_LOG,         /* no text: "+OK" with the log's descriptor attached */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
 
@@ -48,6 +49,12 @@ long channel_call(enum request what, const char *text, size_t n, char *answer, s
 /* Tells the supervisor, without waiting, that this process has been waiting for a lock of `slot` for long. Any locks may be held. */
 void channel_tell_waiting(uint32_t slot);
 
+/*
+ * Goes on with the log that the supervisor has opened anew, if it has; else costs two loads. Not while a lock, a pin or a transaction
+ * is held.
+ */
+void channel_follow_log(void);
+
 /* Tells the supervisor without waiting that a client came. Before descriptors_drop_listening. */
 void channel_notify(const struct client_addr *peer);
 
@@ -55,6 +62,9 @@ void channel_notify(const struct client_addr *peer);
 
 /* Makes the channel. Returns nothing: fatal on failure. Supervisor only, once, before any fork. */
 void channel_create(void);
+
+/* The log was opened anew: who calls channel_follow_log from now on asks for it, but for children forked from now on. */
+void channel_log_reopened(void);
 
 /* Descriptors that become readable when a request, or a notice, has come. */
 int channel_request_fd(void);

@@ -106,6 +106,7 @@ struct control {
 	int32_t supervisor_pid;
 	int64_t start_ms;                      /* wall clock */
 	_Atomic uint32_t shutting_down;
+	_Atomic uint32_t log_opened;           /* times that the log was opened again */
 	_Atomic uint32_t nrefused;             /* entries of refused[] with a time */
 	_Atomic uint32_t slots_used;           /* no slot at or above this number was ever held: where a search may end */
 	_Atomic uint64_t ended[COUNTERS];      /* counters of processes that are gone, less what RESETSTAT took off */

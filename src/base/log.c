@@ -229,6 +229,17 @@ bool log_reopen(void)
 	return ok;
 }
 
+void log_take(int fd)
+{
+	dup3(fd, state.fd, O_CLOEXEC);
+	close(fd);
+}
+
+bool log_is_file(void)
+{
+	return state.path[0] != 0;
+}
+
 void log_open_syslog(const char *ident, int facility)
 {
 	snprintf(state.syslog_ident, sizeof(state.syslog_ident), "%s", ident);

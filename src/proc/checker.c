@@ -12,6 +12,7 @@
 #include "base/stop.h"
 #include "proc/process.h"
 #include "proc/signals.h"
+#include "shm/channel.h"
 #include "store/access.h"
 #include "store/fsck.h"
 
@@ -23,7 +24,9 @@ void checker_main(const struct launch *l)
 	signals_serve(-1);
 	if (!store_attach(launch_store_fd()))
 		_exit(2);
-	if (!store_fsck_live(why, sizeof why, &keys))
+	bool whole = store_fsck_live(why, sizeof why, &keys);
+	channel_follow_log();
+	if (!whole)
 		log_warning("Check of the store: damaged: %s. Save what you can and start afresh", why);
 	else if (!stop_requested())
 		log_notice("Check of the store: %" PRIu64 " keys, no damage", keys);

@@ -13,6 +13,7 @@
 #include "proc/process.h"
 #include "proc/signals.h"
 #include "shm/arena.h"
+#include "shm/channel.h"
 #include "shm/region.h"
 
 #define LOOK_MS 1000
@@ -24,6 +25,7 @@ void gatherer_main(const struct launch *l)
 	if (!region_look(launch_store_fd()))
 		_exit(2);
 	while (!stop_requested()) {
+		channel_follow_log();
 		arena_gather();
 		poll(NULL, 0, LOOK_MS);
 	}

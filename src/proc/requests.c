@@ -209,7 +209,7 @@ static void serve(struct channel_request *r)
 		answer(r, "ERR unknown process");
 		return;
 	}
-	if (r->what != REQUEST_AUTH && !p->trusted) {
+	if (r->what != REQUEST_AUTH && r->what != REQUEST_LOG && !p->trusted) {
 		answer(r, "NOAUTH Authentication required.");
 		return;
 	}
@@ -235,6 +235,9 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_KILL:
 		kills_begin(r);
+		return;
+	case REQUEST_LOG:
+		channel_answer(r, "+OK", 3, log_fd());
 		return;
 	case REQUEST_WAITING:
 		hear_waiting(r);

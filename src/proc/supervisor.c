@@ -150,6 +150,30 @@ static void log_ready(void)
 		log_notice("The server is now ready to accept connections at %s", config->unixsocket);
 }
 
+/* Idle clients' processes are woken for it: each would keep a file that was removed, and its room on the disk. */
+static void have_follow(uint32_t slot, struct process *p)
+{
+	(void)slot;
+	if (p->kind == PROC_WORKER || p->kind == PROC_EXPIRER || p->kind == PROC_GATHERER)
+		kill(p->pid, SIGURG);
+}
+
+/* Who runs asks for the new descriptor when he comes round to it; his lines until then are in the old file. */
+static void reopen_log(void)
+{
+	if (!log_is_file())
+		return;
+	if (!log_reopen()) {
+		log_warning("Can't open the log file again: %s", strerror(errno));
+		return;
+	}
+	log_notice("Received SIGHUP: the log file was opened again");
+	channel_log_reopened();
+	config_touch();
+	table_each(have_follow);
+	spares_renew();
+}
+
 static void take_signal(const struct signalfd_siginfo *s)
 {
 	static bool asked;
@@ -157,8 +181,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 	case SIGCHLD:
 		return; /* reaping happens in every round */
 	case SIGHUP:
-		if (!log_reopen())
-			log_warning("Can't open the log file again: %s", strerror(errno));
+		reopen_log();
 		return;
 	case SIGUSR2:
 		log_warning("Received SIGUSR2: upgrading to %s", config->executable);

@@ -225,8 +225,10 @@ static bool wait_until_writable(struct session *s)
 		given_up = given_up || (n == 0 && last);
 		if (given_up || (n < 0 && errno != EINTR))
 			return false;
-		if (n <= 0)
+		if (n <= 0) {
+			channel_follow_log();
 			continue;
+		}
 		if (p.revents & POLLERR)
 			return false;
 		if (hear && (p.revents & (POLLIN | POLLHUP)) && !take_ahead(s))
@@ -288,6 +290,7 @@ static void follow_config(int fd)
 		return;
 	config_seen = now;
 	log_set_level((enum log_level)config->loglevel);
+	channel_follow_log();
 	if (config->timeout != timeout_set) {
 		struct timeval t = {.tv_sec = config->timeout};
 		timeout_set = config->timeout;

@@ -18,6 +18,7 @@
 #include "base/deadline.h"
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "shm/control.h"
 
@@ -116,6 +117,25 @@ void channel_tell_waiting(uint32_t slot)
 	/* When the queue is full, another waiter, or the next time, will do. */
 	if (ask_fd >= 0)
 		send(ask_fd, &note, sizeof note, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static uint32_t log_seen; /* control->log_opened, as of the log this process writes to */
+
+void channel_follow_log(void)
+{
+	uint32_t now = atomic_load_explicit(&control->log_opened, memory_order_acquire);
+	char answer[64];
+	int fd;
+	if (now == log_seen)
+		return;
+	log_seen = now;
+	if (channel_call(REQUEST_LOG, NULL, 0, answer, sizeof answer, &fd) > 0 && fd >= 0)
+		log_take(fd);
+}
+
+void channel_log_reopened(void)
+{
+	log_seen = atomic_fetch_add_explicit(&control->log_opened, 1, memory_order_release) + 1;
 }
 
 void channel_notify(const struct client_addr *peer)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "shm/arena.h"
+#include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/wake.h"
 #include "due.h"
@@ -266,6 +267,7 @@ void expirer_run(void)
 	/* One that died may have taken this down and swept nothing. */
 	atomic_store(&SUPER->sweep_wanted, 1);
 	while (!stop_requested()) {
+		channel_follow_log();
 		int64_t now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
 		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested(); g++)
