@@ -175,6 +175,70 @@ setup() { empty_server; }
     [[ $output == *summary*since*1.0.0*group*string* ]]
 }
 
+@test "COMMAND GETKEYS and GETKEYSANDFLAGS" {
+    expect $'1) "a"\n2) "b"' COMMAND GETKEYS MSET a 1 b 2
+    expect $'1) 1) "k"\n   2) 1) OW\n      2) update' COMMAND GETKEYSANDFLAGS SET k v
+    expect $'1) 1) "k"\n   2) 1) RW\n      2) access\n      3) update' COMMAND GETKEYSANDFLAGS SET k v GET
+    expect '(error) ERR The command has no key arguments' COMMAND GETKEYS PING x
+    expect '(error) ERR Invalid command specified' COMMAND GETKEYS NOSUCH x
+    expect '(error) ERR Invalid number of arguments specified for command' COMMAND GETKEYS GET a b
+}
+
+@test "CLUSTER: there is none" {
+    for subcommand in INFO NODES HELP "KEYSLOT a" MYID SHARDS; do
+        # redis-cli prints some of these replies, and so their errors, without the type.
+        matches '(\(error\) )?ERR This instance has cluster support disabled' CLUSTER $subcommand
+    done
+    expect "(error) ERR unknown subcommand 'BOGUS'. Try CLUSTER HELP." CLUSTER BOGUS
+}
+
+@test "MODULE: there are none, and none is loaded" {
+    expect '(empty array)' MODULE LIST
+    matches '\(error\) ERR MODULE command not allowed\. .*' MODULE LOAD /nosuch
+    matches '\(error\) ERR MODULE command not allowed\. .*' MODULE LOADEX /nosuch
+    matches '\(error\) ERR MODULE command not allowed\. .*' MODULE UNLOAD nosuch
+    same 'MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:' "$(q MODULE HELP | head -n 1)"
+}
+
+@test "FUNCTION on the empty set" {
+    expect '(empty array)' FUNCTION LIST
+    expect OK FUNCTION FLUSH
+    expect '(error) ERR Library not found' FUNCTION DELETE nosuch
+    expect '(error) NOTBUSY No scripts in execution right now.' FUNCTION KILL
+    # The version of the RDB format, and CRC-64 over it.
+    expect '"\n\x00]\x9b\\@\x0f\x7f\xa2\xda"' FUNCTION DUMP
+    same $'running_script\n\nengines\nLUA\nlibraries_count\n0\nfunctions_count\n0' "$(q FUNCTION STATS)"
+    same 'FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:' "$(q FUNCTION HELP | head -n 1)"
+}
+
+@test "SCRIPT on the empty set" {
+    expect $'1) (integer) 0\n2) (integer) 0' SCRIPT EXISTS a b
+    expect OK SCRIPT FLUSH
+    expect OK SCRIPT FLUSH ASYNC
+    expect '(error) NOTBUSY No scripts in execution right now.' SCRIPT KILL
+    same 'SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:' "$(q SCRIPT HELP | head -n 1)"
+}
+
+@test "what is not there is not pretended to be there" {
+    only_bulkhead
+    for line in 'EVAL return 0' 'FCALL f 0' 'BGSAVE' 'MULTI'; do
+        matches "\\(error\\) ERR unknown command '.*" $line
+    done
+    expect "(error) ERR unknown subcommand 'LOAD'. Try SCRIPT HELP." SCRIPT LOAD 'return 0'
+    expect "(error) ERR unknown subcommand 'LOAD'. Try FUNCTION HELP." FUNCTION LOAD x
+}
+
+@test "LOLWUT draws, and names the version in the last line" {
+    only_bulkhead
+    [[ $(q LOLWUT | tail -n 1) == 'Bulkhead ver. '*' (as Redis ver. 7.0.15)' ]]
+    # 10 characters of 3 bytes each, and the end of the line.
+    same 31 "$(q LOLWUT VERSION 5 10 2 2 | head -n 2 | tail -n 1 | wc -c)"
+    # Two drawings in forty are hardly ever all alike: the lot is cast.
+    (($(for _ in {1..40}; do q LOLWUT | md5sum; done | sort -u | wc -l) > 1))
+    # redis-cli prints what LOLWUT answers as it is.
+    expect 'ERR value is not an integer or out of range' LOLWUT VERSION 5 x
+}
+
 @test "DEBUG OBJECT" {
     expect OK SET n 123
     expect OK SET s text

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COMMAND: the rows of commands.def in the form client libraries read (INFO, DOCS, LIST, GETKEYS).
+ * COMMAND: the rows of commands.def in the form client libraries read (INFO, DOCS, LIST).
  *
  * Runs in workers, without an access. Owns nothing; whatever is replied is read from the constant rows.
  */
@@ -352,30 +352,6 @@ enum cmd_result cmd_command_list(struct cmd *c)
 		found++;
 	}
 	reply_defer_array(c->out, mark, found);
-	return CMD_DONE;
-}
-
-/* ---- GETKEYS ---- */
-
-enum cmd_result cmd_command_getkeys(struct cmd *c)
-{
-	const struct arg *argv = c->argv + 2;
-	int argc = c->argc - 2, first, last, step;
-	const struct command *row = command_find(argv[0].p, argv[0].n);
-
-	if (row != NULL && command_first_sub(row) != NULL && argc > 1)
-		row = command_find_sub(row, argv[1].p, argv[1].n);
-	if (row == NULL) {
-		reply_error(c->out, "ERR Invalid command specified");
-	} else if (row->first == 0) {
-		reply_error(c->out, "ERR The command has no key arguments");
-	} else if (!command_arity_ok(row, argc)) {
-		reply_error(c->out, "ERR Invalid number of arguments specified for command");
-	} else if (command_key_range(row, argc, &first, &last, &step)) {
-		reply_array(c->out, (size_t)((last - first) / step + 1));
-		for (int i = first; i <= last; i += step)
-			reply_bulk(c->out, argv[i].p, argv[i].n);
-	}
 	return CMD_DONE;
 }
 

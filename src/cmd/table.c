@@ -146,13 +146,11 @@ uint32_t command_categories(const struct command *row)
 {
 	uint32_t acl = row->acl;
 
-	/* A script may do either, whatever its row says. */
-	if (!(acl & ACL_SCRIPTING)) {
-		if (row->flags & COMMAND_WRITE)
-			acl |= ACL_WRITE;
-		if (row->flags & COMMAND_READONLY)
-			acl |= ACL_READ;
-	}
+	if (row->flags & COMMAND_WRITE)
+		acl |= ACL_WRITE;
+	/* What a script does, nobody can say from its row. */
+	if (row->flags & COMMAND_READONLY && !(acl & ACL_SCRIPTING))
+		acl |= ACL_READ;
 	if (row->flags & COMMAND_ADMIN)
 		acl |= ACL_ADMIN | ACL_DANGEROUS;
 	if (row->flags & COMMAND_PUBSUB)

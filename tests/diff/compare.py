@@ -182,6 +182,24 @@ def help(words, ours, theirs, context=None):
     return None if all(kind == "+" for kind, _ in ours[1]) else "the types differ"
 
 
+def known_names(words, ours, theirs, context):
+    """COMMAND LIST: of the commands that both have, the same ones."""
+    if ours[0] == "-" or theirs[0] == "-":
+        return exact(words, ours, theirs)
+    both = {c for _, c in context.ours.ask("COMMAND", "LIST")[1]} & {c for _, c in context.theirs.ask("COMMAND", "LIST")[1]}
+    wrong = (set(name for _, name in ours[1]) ^ set(name for _, name in theirs[1])) & both
+    return f"{sorted(wrong)} are named by one" if wrong else None
+
+
+def lolwut(words, ours, theirs, context=None):
+    """A drawing each; both name the version in the last line."""
+    if ours[0] == "-" or theirs[0] == "-":
+        return exact(words, ours, theirs)
+    if wrong := kinds(ours, theirs):
+        return wrong
+    return None if all(b"Redis ver. " in reply[1].rsplit(b"\n", 2)[-2] for reply in (ours, theirs)) else "no version"
+
+
 def debug_object(words, ours, theirs, context=None):
     if ours == ("-", b"ERR no such key") and theirs[0] == "+" and context.theirs.ask("EXISTS", words[2]) == (":", 0):
         return None  # past due, though still there

@@ -11,6 +11,7 @@ or long past; and random due times differ by chance, so that GT and LT have one 
 import random
 
 import compare
+import fixed
 
 COMMANDS = {}
 
@@ -538,6 +539,10 @@ def _(g):
     return []
 
 
+@command("CLUSTER HELP", 1, how=compare.help)
+@command("MODULE HELP", 1, how=compare.help)
+@command("FUNCTION HELP", 1, how=compare.help)
+@command("SCRIPT HELP", 1, how=compare.help)
 @command("CLIENT HELP", 1, how=compare.help)
 @command("CONFIG HELP", 1, how=compare.help)
 @command("COMMAND HELP", 1, how=compare.help)
@@ -551,6 +556,43 @@ def _(g):
         return g.pick([b"GET", g.key()], [b"MSET", *g.keys()], [b"DEL", *g.keys()], [b"mget", *g.keys()], [b""])
     return g.words("MSET a 1 b 2", "SET k v EX 10", "PING", "PING x", "NOSUCH x", "COPY a b", "GET", "GET a b", "RENAME a b", "CONFIG GET x",
                    "CONFIG BOGUS", "FLUSHALL x", "MSETNX a", "SCAN 0")
+
+
+@command("COMMAND GETKEYSANDFLAGS", 4, mutable=False)
+def _(g):
+    return g.pick([b"GET", g.key()], [b"MSET", *g.keys()], [b"DEL", *g.keys()], [b"SET", g.key(), *g.some(0.5, [b"GET"], [b"EX"], [g.value()])],
+                  [b"PING", b"x"], [b"RENAME", g.key(), g.key()], [b"nosuch", b"x"])
+
+
+@command("COMMAND LIST", 2, how=compare.known_names, mutable=False)
+def _(g):
+    return g.words("", "FILTERBY PATTERN [a-e]*", "FILTERBY PATTERN *set*", "filterby aclcat string", "FILTERBY ACLCAT fast", "FILTERBY ACLCAT bogus",
+                   "FILTERBY MODULE m", "FILTERBY PATTERN", "FILTERBY BOGUS x", "x")
+
+
+def texts_of(group):
+    """The lines of a group of fixed.py, without the command's name."""
+    return [line.split(" ", 1)[1] for line in getattr(fixed, group).split("\n") if " " in line and '"' not in line]
+
+
+for name, group in (("CLUSTER", "CLUSTER"), ("MODULE", "MODULE")):
+    command(name, 2, mutable=False)(lambda g, group=group: g.words(*texts_of(group)))
+
+
+@command("FUNCTION", 2, mutable=False)
+def _(g):
+    return g.words("LIST", "LIST WITHCODE", "LIST LIBRARYNAME x", "LIST x", "STATS", "DUMP", "FLUSH", "FLUSH ASYNC", "FLUSH x", "DELETE x", "KILL", "BOGUS",
+                   "")
+
+
+@command("SCRIPT", 2, mutable=False)
+def _(g):
+    return g.words("EXISTS a b", "EXISTS", "FLUSH", "FLUSH SYNC", "FLUSH x", "KILL", "KILL x", "BOGUS", "")
+
+
+@command("LOLWUT", 1, how=compare.lolwut, mutable=False)
+def _(g):
+    return g.words("", "VERSION 5", "VERSION 5 10 2 2", "VERSION 6 10 x", "VERSION x", "x", "VERSION")
 
 
 @command("COMMAND COUNT", 1, how=compare.any_integer)

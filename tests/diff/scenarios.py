@@ -7,9 +7,11 @@ until the connection ends must be equal.
 """
 import concurrent.futures
 import re
+import shlex
 import time
 
 import compare
+import fixed
 from resp import Closed, Connection, encode, exchange, show
 from servers import Server
 
@@ -383,6 +385,98 @@ def _(ours, theirs):
         wrong = (set(a[1]) ^ set(b[1])) & known
         if wrong:
             return f"{words}: {sorted(wrong)}"
+    return None
+
+
+def fixed_replies(group, resp):
+    def function(ours, theirs):
+        lines = [shlex.split(line) for line in getattr(fixed, group).split("\n") if line]
+        wrong = []
+        with Connection(ours.path) as a, Connection(theirs.path) as b:
+            for c in (a, b):
+                c.ask("FLUSHALL")
+                c.ask("HELLO", resp)
+            for line in lines:
+                mine, its = a.ask(*line), b.ask(*line)
+                if mine != its:
+                    wrong.append(f"{line}: ours: {show(mine, 300)} reference: {show(its, 300)}")
+        return "\n# ".join(wrong) or None
+    SCENARIOS.append((f"{group.lower()}: replies that are given, in RESP{resp}", (), function))
+
+
+for group in ("CLUSTER", "MODULE", "SCRIPTING", "COMMAND", "SERVER"):
+    for resp in (2, 3):
+        fixed_replies(group, resp)
+
+
+def known_commands(ours, theirs):
+    """COMMAND INFO by name, of the commands and subcommands that both have."""
+    found = []
+    for server in (ours, theirs):
+        with Connection(server.path) as c:
+            names = {name for _, name in c.ask("COMMAND", "LIST")[1]}
+            found.append(names)
+    with Connection(theirs.path) as c:
+        names = sorted(found[0] & found[1])
+        return {name.decode(): info[1] for name, info in zip(names, c.ask("COMMAND", "INFO", *names)[1])}
+
+
+@scenario("each command with a word too few, and with one too many")
+def _(ours, theirs):
+    commands = []
+    for name, info in known_commands(ours, theirs).items():
+        names, arity = name.upper().split("|"), info[1][1]
+        if len(names) == 1 and info[9][1]:
+            commands.append(names)
+        least = abs(arity)
+        if least - 1 >= len(names):
+            commands.append(names + ["x"] * (least - 1 - len(names)))
+        if arity > 0:
+            commands.append(names + ["x"] * (arity + 1 - len(names)))
+    # COMMAND alone has a reply, not an error.
+    return all_equal(ours, theirs, [c for c in commands if c != ["COMMAND"]])
+
+
+@scenario("each container: a subcommand that is not there, and HELP")
+def _(ours, theirs):
+    for name, info in known_commands(ours, theirs).items():
+        if not info[9][1]:
+            continue
+        name = name.upper()
+        asked = [(name, "BOGUS"), (name, "bogus", "x"), (name, ""), (name, "HELP", "x"), (name, "BOGUS" * 40), (name, "a\nb")]
+        if wrong := all_equal(ours, theirs, asked) or all_equal(ours, theirs, [(name, "HELP"), (name, "help")], compare.help):
+            return wrong
+    return None
+
+
+def whole_command(resp):
+    """COMMAND without arguments: of what both have, the same."""
+    def function(ours, theirs):
+        tables = []
+        for server in (ours, theirs):
+            with Connection(server.path) as c:
+                c.ask("HELLO", resp)
+                tables.append({entry[1][0][1]: entry for entry in c.ask("COMMAND")[1]})
+        wrong = [compare.same_tree(tables[0][name], tables[1][name], name.decode()) for name in sorted(set(tables[0]) & set(tables[1]))]
+        return "\n# ".join(w for w in wrong if w) or None
+    SCENARIOS.append((f"COMMAND as a whole in RESP{resp}", (), function))
+
+
+whole_command(2)
+whole_command(3)
+
+
+@scenario("LOLWUT draws and names the version")
+def _(ours, theirs):
+    for words in (["LOLWUT"], ["LOLWUT", "VERSION", "5"], ["lolwut", "version", "6", "20", "2"], ["LOLWUT", "x"], ["LOLWUT", "VERSION", "7", "x"],
+                  ["LOLWUT", "VERSION", "5", "-1", "0", "99999"], ["LOLWUT", "VERSION"]):
+        for resp, kind, start in ((2, "$", b""), (3, "=", b"txt:")):
+            for server in (ours, theirs):
+                with Connection(server.path) as c:
+                    c.ask("HELLO", resp)
+                    reply = c.ask(*words)
+                    if reply[0] != kind or not reply[1].startswith(start) or b"Redis ver. 7.0.15" not in reply[1].rsplit(b"\n", 2)[-2]:
+                        return f"{words} in RESP{resp}: {show(reply, 300)}"
     return None
 
 

@@ -100,7 +100,9 @@ static void test_rows_are_complete(void)
 	for (const struct command *row = command_next(NULL); row != NULL; row = command_next(row)) {
 		check_text(row->name, "group", row->group);
 		check_text(row->name, "since", row->since);
-		check_text(row->name, "complexity", row->complexity);
+		/* Redis tells none for this one alone. */
+		if (strcmp(row->name, "lolwut") != 0)
+			check_text(row->name, "complexity", row->complexity);
 		check_text(row->name, "summary", row->summary);
 		CHECKF(row->summary[strlen(row->summary) - 1] == '.', "%s: its summary is no sentence", row->name);
 		CHECKF(row->arity != 0, "%s has no arity", row->name);
