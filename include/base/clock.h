@@ -29,6 +29,11 @@ static inline int64_t clock_mono_ms(void)
 	return clock_mono_ns() / 1000000;
 }
 
+static inline int64_t clock_wall_ns(void)
+{
+	return clock_read_ns(CLOCK_REALTIME);
+}
+
 static inline int64_t clock_wall_us(void)
 {
 	return clock_read_ns(CLOCK_REALTIME) / 1000;

@@ -34,7 +34,8 @@
 	X(ALLOW_BUSY, "allow_busy")                                                                                    \
 	/* Ours, not shown. */                                                                                         \
 	X(ALL_STRIPES, NULL) /* changes whole databases: runs with every stripe locked */                              \
-	X(LONG_READ, NULL)   /* looks at whole databases: runs under a pin from the start */
+	X(LONG_READ, NULL)   /* looks at whole databases: runs under a pin from the start */                           \
+	X(SHORT, NULL)       /* takes as long as a fast one, though Redis does not call it so: see cmd/stats.h */
 
 /* ACL categories, in the order COMMAND INFO shows them. */
 #define COMMAND_CATEGORIES(X)                                                                                          \
@@ -89,6 +90,7 @@ struct command {
 	uint32_t flags;            /* enum command_flag */
 	int16_t first, last, step; /* positions of the keys; last < 0 counts from the end; first 0: no keys */
 	uint16_t parent;           /* its container's index in the table, or NOT_A_SUBCOMMAND */
+	uint16_t number;           /* its own index, below COMMAND_ROWS_MAX */
 	cmd_handler *handler;      /* NULL: a container, always called with a subcommand */
 	uint32_t acl;              /* categories that do not follow from the flags; see command_categories */
 	const char *keys;          /* key specifications, in the notation of commands.def */
@@ -111,6 +113,9 @@ const struct command *command_find_full(const char *name, size_t n);
 
 /* Every row, a container followed by its subcommands. Start with NULL; NULL at the end. */
 const struct command *command_next(const struct command *row);
+
+/* The row of that number; NULL: there is none. */
+const struct command *command_at(uint32_t number);
 
 /* The first subcommand of a row, and the one after a subcommand; NULL: no more. */
 const struct command *command_first_sub(const struct command *row);

@@ -39,6 +39,11 @@ struct session {
 	struct buf name;             /* CLIENT SETNAME, whole; the page has as much as fits */
 	int64_t now;                 /* wall clock, ms, as last read */
 	int now_uses;                /* commands that may still use it; 0: read it again */
+	/* Commands that are timed together: see src/cmd/stats.h. */
+	const struct command *timed; /* their row */
+	uint32_t run;                /* how many so far; 0: none */
+	uint32_t held_up;            /* my_page->held_up, as last looked at */
+	int64_t clock_ns;            /* wall clock when the first of them began: `now` in ns */
 };
 
 /*

@@ -55,4 +55,7 @@ static inline uint64_t slab_index(uint64_t off)
 /* Memory of the machine the store takes: fixed part in use and backed extents, bytes. */
 uint64_t arena_committed(void);
 
+/* Bytes of the slabs in use, as of about now. */
+uint64_t arena_taken(void);
+
 #endif

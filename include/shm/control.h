@@ -3,15 +3,16 @@
  * The control region: what processes know of each other without touching a store.
  *
  * Shared memory without a name, made by the supervisor before its first fork and inherited by every child; it goes with the last
- * process. Three parts:
+ * process. Four parts:
  *
  *   head    configuration (no secrets), sums of ended processes     written by the supervisor alone
  *   slots   a page per process slot                                  written by the process that holds the slot; by the
  *                                                                    supervisor while nobody does
  *   commons words that every process writes                          everybody
+ *   figures the same, larger and seldom needed (shm/figures.h)       everybody
  *
  * The supervisor sees all of it writable. A child sees all of it through a read-only mapping of a read-only descriptor, and
- * has two windows that it can write: its own slot's page and the commons. So the kernel, not good manners, keeps a client
+ * has windows that it can write: its own slot's page, the commons, the figures. So the kernel, not good manners, keeps a client
  * from another's page. A reader takes each word once and believes nothing it did not check. What the supervisor must trust
  * (pid, kind, state) is its private copy, not these pages.
  *
@@ -26,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/config.h"
+#include "shm/command_stats.h"
 
 #define CONTROL_SLOT_SIZE 4096u
 #define CONTROL_NAME_MAX 256u /* longest client name kept, bytes */
@@ -89,8 +91,10 @@ struct control_slot {
 	_Atomic uint32_t busy;     /* 1: a worker with a client; 0: a spare one */
 	_Atomic uint32_t retire;   /* enum retire, by the supervisor to a spare worker */
 	_Atomic uint32_t was_sent; /* 1: it dies of a signal that another process sent; by its crash handler */
+	_Atomic uint32_t held_up;  /* moves when a command takes longer than such commands do: for its owner */
 	_Atomic uint64_t counters[COUNTERS];
 	struct client_info client;
+	struct command_page commands;
 };
 _Static_assert(sizeof(struct control_slot) <= CONTROL_SLOT_SIZE, "a slot is one page");
 
@@ -113,7 +117,11 @@ struct control {
 	_Atomic uint64_t started[PROC_KINDS], died[PROC_KINDS]; /* processes started; ended by a signal or non-zero */
 	char run_id[41];
 	char store_name[64];                   /* shm object of the main store, for messages */
+	char replication_id[41];
+	_Atomic uint32_t folds;                /* odd while a page is added to what follows it */
 	struct refused refused[REFUSED_MAX];
+	/* Looked at by everybody all the time, and hardly ever changed. */
+	_Atomic uint32_t stats_epoch;          /* moved by CONFIG RESETSTAT; see shm/command_stats.h */
 	struct config config;
 };
 
@@ -145,6 +153,14 @@ static inline void count_add(enum counter c, uint64_t n)
 {
 	atomic_store_explicit(&my_page->counters[c],
 			      atomic_load_explicit(&my_page->counters[c], memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/* The same for what holds a command up: a wait, a retry, memory that had to be found first. */
+static inline void count_held_up(enum counter c)
+{
+	count_add(c, 1);
+	atomic_store_explicit(&my_page->held_up, atomic_load_explicit(&my_page->held_up, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 }
 

@@ -50,6 +50,8 @@ struct store_memory {
 	uint64_t used;      /* blocks handed out, by size class, plus the fixed parts */
 	uint64_t overhead;  /* of `used`: fixed parts, index roots, tables, journals */
 	uint64_t dataset;   /* used - overhead */
+	uint64_t fixed;     /* of `used`: what an empty store takes */
+	uint64_t active;    /* the fixed part, and all slabs that hold blocks */
 	uint64_t committed; /* memory of the machine the store's object takes */
 	uint64_t peak;      /* highest `used` seen by whoever asked */
 };

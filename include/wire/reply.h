@@ -26,6 +26,7 @@ struct reply {
 	struct buf out;
 	int proto;       /* 2 or 3 */
 	uint64_t errors; /* how many error replies were appended, ever: compare before and after a command */
+	size_t error_at; /* where in `out` the last of them has its text */
 };
 
 void reply_init(struct reply *r); /* RESP2 */

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * INFO: facts and figures by section, in the shape that Redis's clients and monitors read. Fields of things that do not
- * exist here are left out; those that are always so have their value.
+ * INFO: facts and figures by section, in the shape that Redis's clients and monitors read: its sections and fields in its order, ours
+ * after them. Fields of things that do not exist here show what redis-server shows while the thing is off or idle.
  *
  * Runs in workers, without an access: sums over the pages of all processes, which are right to within what changes
  * meanwhile.
  */
-#include <stdio.h>
-#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
 #include "args.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/hash.h"
 #include "base/version.h"
 #include "info.h"
-#include "store/access.h"
-
-#define RATE_MS 100 /* the shortest time that a rate is told from */
 
 static void field_u64(struct buf *b, const char *name, uint64_t v)
 {
@@ -62,120 +58,194 @@ static void field_config(struct buf *b, const char *field, const char *parameter
 
 static void section_server(struct buf *b)
 {
+	static const uint64_t key[2];
+	static const char build[] = BULKHEAD_STORE_BUILD " " __VERSION__;
 	struct utsname os;
 	int64_t now = clock_wall_us(), up = (now / 1000 - control->start_ms) / 1000;
 
 	uname(&os);
-	buf_printf(b, "redis_version:%s\r\nbulkhead_version:%s\r\nredis_mode:standalone\r\n", REDIS_COMPAT_VERSION,
-		   BULKHEAD_VERSION);
-	buf_printf(b, "os:%s %s %s\r\narch_bits:%zu\r\nmonotonic_clock:POSIX clock_gettime\r\n", os.sysname, os.release,
-		   os.machine, sizeof(void *) * 8);
-	buf_printf(b, "multiplexing_api:process per client\r\natomicvar_api:c11-builtin\r\ngcc_version:%s\r\n",
-		   __VERSION__);
-	buf_printf(b, "process_id:%d\r\nrun_id:%s\r\ntcp_port:%lld\r\n", control->supervisor_pid, control->run_id,
-		   (long long)config->port);
+	buf_printf(b, "redis_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:%llx\r\n",
+		   REDIS_COMPAT_VERSION, (unsigned long long)hash_bytes(build, sizeof build, key));
+	buf_printf(b, "redis_mode:standalone\r\nos:%s %s %s\r\narch_bits:%zu\r\n", os.sysname, os.release, os.machine,
+		   sizeof(void *) * 8);
+	buf_printf(b, "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:process per client\r\n"
+		      "atomicvar_api:c11-builtin\r\ngcc_version:%s\r\n", __VERSION__);
+	buf_printf(b, "process_id:%d\r\n", control->supervisor_pid);
+	field_config(b, "process_supervised", "supervised");
+	buf_printf(b, "run_id:%s\r\ntcp_port:%lld\r\n", control->run_id, (long long)config->port);
 	buf_printf(b, "server_time_usec:%lld\r\nuptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n", (long long)now,
 		   (long long)up, (long long)up / 86400);
+	field_config(b, "hz", "hz");
+	field_config(b, "configured_hz", "hz");
+	field_u64(b, "lru_clock", (uint64_t)(now / 1000000) & 0xffffff);
 	buf_printf(b, "executable:%s\r\nconfig_file:%s\r\n", config->executable, config->file);
+	field_u64(b, "io_threads_active", 0);
+	buf_printf(b, "bulkhead_version:%s\r\n", BULKHEAD_VERSION);
 }
 
 static void section_clients(struct buf *b)
 {
 	struct process_counts n;
+	struct client_sums clients;
 
 	info_refresh();
 	info_processes(&n);
+	info_clients(&clients);
 	field_u64(b, "connected_clients", n.busy);
 	field_u64(b, "cluster_connections", 0);
 	field_u64(b, "maxclients", (uint64_t)config->maxclients);
+	field_u64(b, "client_recent_max_input_buffer", clients.max_input);
+	field_u64(b, "client_recent_max_output_buffer", clients.max_output);
 	field_u64(b, "blocked_clients", 0);
 	field_u64(b, "tracking_clients", 0);
 	field_u64(b, "clients_in_timeout_table", 0);
 }
 
+static void fields_zero(struct buf *b, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		field_u64(b, *names, 0);
+}
+
+/* Scripts and functions: their memory, of which there is none. */
+static void append_scripts(struct buf *b)
+{
+	field_u64(b, "used_memory_lua", 0);
+	field_u64(b, "used_memory_vm_eval", 0);
+	buf_append_str(b, "used_memory_lua_human:0B\r\n");
+	fields_zero(b, (const char *[]){"used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions",
+					"number_of_libraries", "used_memory_vm_functions", NULL});
+	field_memory(b, "used_memory_vm_total", 0);
+	field_u64(b, "used_memory_functions", 0);
+	field_memory(b, "used_memory_scripts", 0);
+}
+
+/* "allocator_frag_ratio", "allocator_frag_bytes": how much more a is than b. */
+static void field_overhead(struct buf *b, const char *ratio_name, const char *bytes_name, uint64_t more, uint64_t less)
+{
+	buf_printf(b, "%s:%.2f\r\n%s:%lld\r\n", ratio_name, ratio(more, less), bytes_name, (long long)(more - less));
+}
+
 static void section_memory(struct buf *b)
 {
-	struct store_memory m;
-	struct sysinfo machine;
+	struct memory_figures m;
 
-	store_memory(&m);
-	uint64_t private = info_private_memory(), rss = m.committed + private, peak = m.peak > m.used ? m.peak : m.used;
+	info_memory(&m);
 	field_memory(b, "used_memory", m.used);
-	field_memory(b, "used_memory_rss", rss);
-	field_memory(b, "used_memory_peak", peak);
-	buf_printf(b, "used_memory_peak_perc:%.2f%%\r\n", ratio(m.used, peak) * 100);
+	field_memory(b, "used_memory_rss", m.rss);
+	field_memory(b, "used_memory_peak", m.peak);
+	buf_printf(b, "used_memory_peak_perc:%.2f%%\r\n", ratio(m.used, m.peak) * 100);
 	field_u64(b, "used_memory_overhead", m.overhead);
+	field_u64(b, "used_memory_startup", m.startup);
 	field_u64(b, "used_memory_dataset", m.dataset);
-	buf_printf(b, "used_memory_dataset_perc:%.2f%%\r\n", ratio(m.dataset, m.used) * 100);
-	field_u64(b, "used_memory_store", m.committed);
-	field_u64(b, "used_memory_processes", private);
-	if (sysinfo(&machine) == 0)
-		field_memory(b, "total_system_memory", (uint64_t)machine.totalram * machine.mem_unit);
+	buf_printf(b, "used_memory_dataset_perc:%.2f%%\r\n", ratio(m.dataset, m.used - m.startup) * 100);
+	field_u64(b, "allocator_allocated", m.used);
+	field_u64(b, "allocator_active", m.active);
+	field_u64(b, "allocator_resident", m.committed);
+	field_memory(b, "total_system_memory", m.machine);
+	append_scripts(b);
 	field_memory(b, "maxmemory", config->maxmemory);
 	field_config(b, "maxmemory_policy", "maxmemory-policy");
-	buf_printf(b, "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n", ratio(rss, m.used),
-		   (long long)(rss - m.used));
+	field_overhead(b, "allocator_frag_ratio", "allocator_frag_bytes", m.active, m.used);
+	field_overhead(b, "allocator_rss_ratio", "allocator_rss_bytes", m.committed, m.active);
+	field_overhead(b, "rss_overhead_ratio", "rss_overhead_bytes", m.rss, m.committed);
+	field_overhead(b, "mem_fragmentation_ratio", "mem_fragmentation_bytes", m.rss, m.used);
+	fields_zero(b, (const char *[]){"mem_not_counted_for_evict", "mem_replication_backlog",
+					"mem_total_replication_buffers", "mem_clients_slaves", NULL});
+	field_u64(b, "mem_clients_normal", m.clients);
+	field_u64(b, "mem_cluster_links", 0);
+	field_u64(b, "mem_aof_buffer", 0);
 	buf_append_str(b, "mem_allocator:slab\r\n");
+	fields_zero(b, (const char *[]){"active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects", NULL});
+	field_u64(b, "used_memory_store", m.committed);
+	field_u64(b, "used_memory_processes", m.processes);
 }
 
 static void section_persistence(struct buf *b)
 {
-	field_u64(b, "loading", 0);
-	field_u64(b, "async_loading", 0);
+	fields_zero(b, (const char *[]){"loading", "async_loading", "current_cow_peak", "current_cow_size",
+					"current_cow_size_age", NULL});
+	buf_append_str(b, "current_fork_perc:0.00\r\n");
+	fields_zero(b, (const char *[]){"current_save_keys_processed", "current_save_keys_total", NULL});
 	field_u64(b, "rdb_changes_since_last_save", count_total(COUNTER_WRITE_COMMANDS));
 	field_u64(b, "rdb_bgsave_in_progress", 0);
-	field_u64(b, "aof_enabled", 0);
-	field_u64(b, "aof_rewrite_in_progress", 0);
+	field_u64(b, "rdb_last_save_time", (uint64_t)control->start_ms / 1000);
+	buf_append_str(b, "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n");
+	fields_zero(b, (const char *[]){"rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired",
+					"rdb_last_load_keys_loaded", "aof_enabled", "aof_rewrite_in_progress",
+					"aof_rewrite_scheduled", NULL});
+	buf_append_str(b, "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
+			  "aof_last_bgrewrite_status:ok\r\n");
+	fields_zero(b, (const char *[]){"aof_rewrites", "aof_rewrites_consecutive_failures", NULL});
+	buf_append_str(b, "aof_last_write_status:ok\r\n");
+	fields_zero(b, (const char *[]){"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size", NULL});
 }
 
-/*
- * What happens a second: since this process was asked last, if that is long enough ago to tell; the first time since
- * the server's start. Nobody keeps a sample for those who never ask.
- */
-static void append_rates(struct buf *b)
-{
-	static const enum counter counters[] = {COUNTER_COMMANDS, COUNTER_NET_IN, COUNTER_NET_OUT};
-	static uint64_t since[3];
-	static double rates[3];
-	static int64_t since_ms;
-	int64_t now = clock_wall_ms();
-
-	if (since_ms == 0)
-		since_ms = control->start_ms;
-	if (now - since_ms >= RATE_MS) {
-		for (int i = 0; i < 3; i++) {
-			uint64_t total = count_total(counters[i]);
-			rates[i] = total > since[i] ? (double)(total - since[i]) * 1000 / (double)(now - since_ms) : 0;
-			since[i] = total;
-		}
-		since_ms = now;
-	}
-	field_u64(b, "instantaneous_ops_per_sec", (uint64_t)rates[0]);
-	buf_printf(b, "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n", rates[1] / 1024,
-		   rates[2] / 1024);
-}
-
-static void section_stats(struct buf *b)
+static void field_counter(struct buf *b, enum counter c)
 {
 	static const char *const names[] = {
 #define COUNTER(id, field) [COUNTER_##id] = field,
 #include "shm/counters.def"
 #undef COUNTER
 	};
+	field_u64(b, names[c], count_total(c));
+}
 
-	for (int i = 0; i < COUNTERS; i++)
-		if (i != COUNTER_WRITE_COMMANDS) /* belongs to persistence */
-			field_u64(b, names[i], count_total((enum counter)i));
+static void append_rates(struct buf *b)
+{
+	struct rates r;
+
+	info_rates(&r);
+	buf_printf(b, "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n", r.input / 1024,
+		   r.output / 1024);
+	buf_append_str(b, "instantaneous_input_repl_kbps:0.00\r\ninstantaneous_output_repl_kbps:0.00\r\n");
+}
+
+static void section_stats(struct buf *b)
+{
+	struct rates r;
+
+	info_rates(&r);
+	field_counter(b, COUNTER_CONNECTIONS);
+	field_counter(b, COUNTER_COMMANDS);
+	field_u64(b, "instantaneous_ops_per_sec", (uint64_t)r.commands);
+	field_counter(b, COUNTER_NET_IN);
+	field_counter(b, COUNTER_NET_OUT);
+	fields_zero(b, (const char *[]){"total_net_repl_input_bytes", "total_net_repl_output_bytes", NULL});
 	append_rates(b);
-	field_u64(b, "evicted_keys", 0);
-	field_u64(b, "pubsub_channels", 0);
-	field_u64(b, "pubsub_patterns", 0);
-	field_u64(b, "total_forks", 0); /* for snapshots: there are none */
+	field_counter(b, COUNTER_REJECTED);
+	fields_zero(b, (const char *[]){"sync_full", "sync_partial_ok", "sync_partial_err", NULL});
+	field_counter(b, COUNTER_EXPIRED);
+	/* What is due is deleted in time, not found by sampling. */
+	buf_append_str(b, "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\n");
+	field_u64(b, "expire_cycle_cpu_milliseconds", count_total(COUNTER_EXPIRE_US) / 1000);
+	fields_zero(b, (const char *[]){"evicted_keys", "evicted_clients", "total_eviction_exceeded_time",
+					"current_eviction_exceeded_time", NULL});
+	field_counter(b, COUNTER_HITS);
+	field_counter(b, COUNTER_MISSES);
+	fields_zero(b, (const char *[]){"pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec",
+					"total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
+					"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
+					"active_defrag_key_misses", "total_active_defrag_time",
+					"current_active_defrag_time", "tracking_total_keys", "tracking_total_items",
+					"tracking_total_prefixes", "unexpected_error_replies", NULL});
+	field_counter(b, COUNTER_ERRORS);
+	field_u64(b, "dump_payload_sanitizations", 0);
+	field_counter(b, COUNTER_READS);
+	field_counter(b, COUNTER_WRITES);
+	fields_zero(b, (const char *[]){"io_threaded_reads_processed", "io_threaded_writes_processed",
+					"reply_buffer_shrinks", "reply_buffer_expands", NULL});
+	for (int c = COUNTER_READ_RETRIES; c < COUNTERS; c++)
+		field_counter(b, (enum counter)c);
 }
 
 static void section_replication(struct buf *b)
 {
 	buf_append_str(b, "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\n");
+	buf_printf(b, "master_replid:%s\r\nmaster_replid2:%040d\r\n", control->replication_id, 0);
+	buf_append_str(b, "master_repl_offset:0\r\nsecond_repl_offset:-1\r\nrepl_backlog_active:0\r\n");
+	field_config(b, "repl_backlog_size", "repl-backlog-size");
+	buf_append_str(b, "repl_backlog_first_byte_offset:0\r\nrepl_backlog_histlen:0\r\n");
 }
 
 static void field_time(struct buf *b, const char *name, int64_t us)
@@ -192,7 +262,11 @@ static void section_cpu(struct buf *b)
 	field_time(b, "used_cpu_user", t.user + t.ended_user);
 	field_time(b, "used_cpu_sys_children", t.ended_sys);
 	field_time(b, "used_cpu_user_children", t.ended_user);
+	field_time(b, "used_cpu_sys_main_thread", t.supervisor_sys);
+	field_time(b, "used_cpu_user_main_thread", t.supervisor_user);
 }
+
+/* ---- ours ---- */
 
 /* A line per kind: how many there are, how many were started, and how many ended by a signal or a failure. */
 static void section_processes(struct buf *b)
@@ -248,33 +322,37 @@ static void section_modules(struct buf *b)
 	(void)b;
 }
 
-/* In the order they are shown; all of them are shown by default. */
+/* In the order they are shown. */
 static const struct section {
 	const char *name, *title;
 	void (*append)(struct buf *b);
+	bool rest; /* only when asked for, or all are */
 } sections[] = {
-    {"server", "Server", section_server},
-    {"clients", "Clients", section_clients},
-    {"memory", "Memory", section_memory},
-    {"persistence", "Persistence", section_persistence},
-    {"stats", "Stats", section_stats},
-    {"replication", "Replication", section_replication},
-    {"cpu", "CPU", section_cpu},
-    {"modules", "Modules", section_modules},
-    {"processes", "Processes", section_processes},
-    {"cluster", "Cluster", section_cluster},
-    {"keyspace", "Keyspace", section_keyspace},
+    {"server", "Server", section_server, false},
+    {"clients", "Clients", section_clients, false},
+    {"memory", "Memory", section_memory, false},
+    {"persistence", "Persistence", section_persistence, false},
+    {"stats", "Stats", section_stats, false},
+    {"replication", "Replication", section_replication, false},
+    {"cpu", "CPU", section_cpu, false},
+    {"modules", "Modules", section_modules, false},
+    {"commandstats", "Commandstats", info_commandstats, true},
+    {"errorstats", "Errorstats", info_errorstats, false},
+    {"latencystats", "Latencystats", info_latencystats, true},
+    {"cluster", "Cluster", section_cluster, false},
+    {"keyspace", "Keyspace", section_keyspace, false},
+    {"processes", "Processes", section_processes, false},
 };
 
 static bool wanted(const struct cmd *c, const struct section *s)
 {
 	for (int i = 1; i < c->argc; i++) {
 		const struct arg *a = &c->argv[i];
-		if (arg_ieq(a, s->name) || arg_ieq(a, "default") || arg_ieq(a, "everything") ||
+		if (arg_ieq(a, s->name) || (arg_ieq(a, "default") && !s->rest) || arg_ieq(a, "everything") ||
 		    (arg_ieq(a, "all") && s->append != section_modules))
 			return true;
 	}
-	return c->argc == 1;
+	return c->argc == 1 && !s->rest;
 }
 
 enum cmd_result cmd_info(struct cmd *c)

@@ -11,20 +11,17 @@
 #include <stdlib.h>
 
 #include "args.h"
-#include "base/clock.h"
 #include "base/config.h"
 #include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
+#include "stats.h"
 #include "store/access.h"
 
 #define PREVIEW 128u      /* bytes of a wrong command, and of its arguments, that its error repeats */
 #define FEW_KEYS 16u      /* as many need no memory */
 #define MANY_KEYS 1000u   /* more are read under a pin */
 #define KEYS_KEPT 4096u   /* room kept between commands */
-#define NOW_USES 16       /* short commands that share one reading of the clock: a few microseconds */
-#define SHORT_WORDS 8     /* a command with more is not short, */
-#define SHORT_REPLY 4096u /* nor one with a longer reply */
 
 static struct {
 	const struct arg **v;
@@ -191,33 +188,7 @@ static void run(struct cmd *c)
 	deadline_end();
 }
 
-/* The clock is read once for several short commands of a pipeline. */
-static void take_now(struct session *s)
-{
-	if (s->now_uses-- <= 0) {
-		s->now = clock_wall_ms();
-		s->now_uses = NOW_USES - 1;
-	}
-}
-
-static void time_passed(const struct cmd *c)
-{
-	if (c->row->first == 0 || c->argc > SHORT_WORDS || c->out->out.len - c->reply_start > SHORT_REPLY)
-		c->session->now_uses = 0;
-}
-
-static void count(const struct cmd *c)
-{
-	count_add(COUNTER_COMMANDS, 1);
-	if (c->hits)
-		count_add(COUNTER_HITS, c->hits);
-	if (c->misses)
-		count_add(COUNTER_MISSES, c->misses);
-	if (c->changes)
-		count_add(COUNTER_WRITE_COMMANDS, c->changes);
-}
-
-const struct command *dispatch(struct session *s, int argc, const struct arg *argv)
+const struct command *dispatch(struct session *s, int argc, const struct arg *argv, bool last)
 {
 	struct cmd c = {
 	    .session = s,
@@ -228,20 +199,19 @@ const struct command *dispatch(struct session *s, int argc, const struct arg *ar
 	    .errors_before = s->out.errors,
 	};
 	const struct command *row = find_row(s, argc, argv);
+	bool ran = false;
 
-	take_now(s);
-	if (row != NULL && !permitted(s, row, argc))
-		row = NULL;
-	if (row != NULL) {
+	stats_before(s, row);
+	if (row != NULL && permitted(s, row, argc)) {
 		c.row = row;
 		/* A fast one is over before anybody can look; session_run shows the last of them. */
 		if (s->shown != row && !(row->flags & COMMAND_FAST))
 			session_publish(s, row);
 		run(&c);
-		count(&c);
-		time_passed(&c);
+		stats_after(&c, last);
+		ran = true;
 	}
 	if (s->out.errors != c.errors_before)
-		count_add(COUNTER_ERRORS, s->out.errors - c.errors_before);
-	return row;
+		stats_errors(s, c.errors_before, row, !ran);
+	return ran ? row : NULL;
 }

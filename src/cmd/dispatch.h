@@ -9,8 +9,8 @@
 
 /*
  * Executes one command: appends exactly one reply to s->out. Returns its row, or NULL if there is no such command or it
- * may not run.
+ * may not run. `last`: nothing was received beyond it.
  */
-const struct command *dispatch(struct session *s, int argc, const struct arg *argv);
+const struct command *dispatch(struct session *s, int argc, const struct arg *argv, bool last);
 
 #endif

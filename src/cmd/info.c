@@ -11,12 +11,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "shm/channel.h"
+#include "shm/figures.h"
+#include "store/access.h"
 
 #define LOOKED_AT 64u /* workers whose memory is looked at */
 
@@ -122,6 +126,8 @@ void info_cpu(struct cpu_times *out)
 {
 	memset(out, 0, sizeof *out);
 	add_process(out, control->supervisor_pid);
+	out->supervisor_user = out->user;
+	out->supervisor_sys = out->sys;
 	for (uint32_t slot = 1; slot < slots_end(); slot++)
 		if (slot_pid(slot) != 0)
 			add_process(out, slot_pid(slot));
@@ -140,7 +146,8 @@ static uint64_t private_memory(int32_t pid)
 	return resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-uint64_t info_private_memory(void)
+/* Of all processes; of many workers some are looked at. */
+static uint64_t processes_memory(void)
 {
 	struct process_counts counts;
 	uint64_t sum = private_memory(control->supervisor_pid), workers = 0;
@@ -160,4 +167,87 @@ uint64_t info_private_memory(void)
 		}
 	}
 	return looked ? sum + workers * seen / looked : sum;
+}
+
+void info_memory(struct memory_figures *out)
+{
+	struct store_memory m;
+	struct client_sums clients;
+	struct sysinfo machine;
+
+	store_memory(&m);
+	info_clients(&clients);
+	*out = (struct memory_figures){.used = m.used, .peak = m.peak, .startup = m.fixed, .overhead = m.overhead,
+				       .dataset = m.dataset, .active = m.active, .committed = m.committed,
+				       .processes = processes_memory(), .clients = clients.memory};
+	out->rss = out->committed + out->processes;
+	if (sysinfo(&machine) == 0)
+		out->machine = (uint64_t)machine.totalram * machine.mem_unit;
+}
+
+void info_clients(struct client_sums *out)
+{
+	memset(out, 0, sizeof *out);
+	for (uint32_t slot = 1; slot < slots_end(); slot++) {
+		const struct control_slot *page = control_page(slot);
+		if (slot_pid(slot) == 0 || !atomic_load_explicit(&page->busy, memory_order_relaxed))
+			continue;
+		uint64_t in = page->client.qbuf, unsent = page->client.omem;
+		out->max_input = in > out->max_input ? in : out->max_input;
+		out->max_output = unsent > out->max_output ? unsent : out->max_output;
+		out->memory += page->client.tot_mem;
+	}
+}
+
+/* ---- rates ---- */
+
+#define RATE_MS 500 /* the shortest time that a rate is told from */
+
+static struct rate_sample sample_now(void)
+{
+	struct rate_sample s = {.ms = clock_mono_ms()};
+	static const enum counter counters[] = {COUNTER_COMMANDS, COUNTER_NET_IN, COUNTER_NET_OUT};
+
+	for (int i = 0; i < 3; i++)
+		s.counts[i] = count_total(counters[i]);
+	return s;
+}
+
+/* A sample that another process was writing, or left half-written, has a wrong check. */
+static uint64_t check_of(const struct rate_sample *s)
+{
+	static const uint64_t key[2];
+	return hash_bytes(s, offsetof(struct rate_sample, check), key) | 1;
+}
+
+static double rate(uint64_t now, uint64_t then, int64_t ms)
+{
+	/* Smaller after CONFIG RESETSTAT: all of it is since then. */
+	return (double)(now >= then ? now - then : now) * 1000 / (double)ms;
+}
+
+/*
+ * Two samples are kept: who finds the newer one old enough makes it the older one and leaves his own. Told is the rate since the newer one
+ * if that is long enough ago, else since the older one.
+ */
+void info_rates(struct rates *out)
+{
+	struct rate_sample now = sample_now(), newer = figures->samples[0], older = figures->samples[1];
+	struct rate_sample start = {.ms = now.ms - (clock_wall_ms() - control->start_ms)};
+
+	if (check_of(&newer) != newer.check || newer.ms > now.ms)
+		newer = start;
+	if (check_of(&older) != older.check || older.ms > newer.ms)
+		older = start;
+	if (now.ms - newer.ms >= RATE_MS) {
+		now.check = check_of(&now);
+		newer.check = check_of(&newer);
+		figures->samples[1] = newer;
+		figures->samples[0] = now;
+		older = newer;
+	}
+	int64_t ms = now.ms > older.ms ? now.ms - older.ms : 1;
+	out->commands = rate(now.counts[0], older.counts[0], ms);
+	out->input = rate(now.counts[1], older.counts[1], ms);
+	out->output = rate(now.counts[2], older.counts[2], ms);
 }

@@ -18,6 +18,7 @@
 #include "dispatch.h"
 #include "shm/channel.h"
 #include "shm/control.h"
+#include "stats.h"
 #include "store/access.h"
 
 #define FLUSH_AT (64u << 10)
@@ -88,8 +89,9 @@ static void protocol_error(struct session *s)
 	client_addr_text(&my_page->client.peer, addr);
 	log_verbose("Protocol error (%s) from client: id=%llu addr=%s", s->parser.error,
 		    (unsigned long long)my_page->client.id, addr);
+	uint64_t before = s->out.errors;
 	reply_errorf(&s->out, "ERR %s", s->parser.error);
-	count_add(COUNTER_ERRORS, 1);
+	stats_errors(s, before, NULL, true);
 	s->close_after_flush = true;
 }
 
@@ -114,6 +116,8 @@ static bool flush_if_full(struct session *s, const struct command *row)
 {
 	if (s->out.out.len < FLUSH_AT)
 		return true;
+	if (s->run != 0)
+		stats_end_run(s, NULL);
 	publish(s, row, 0, s->out.out.len);
 	return s->flush(s);
 }
@@ -130,7 +134,7 @@ bool session_run(struct session *s)
 		r = resp_parse(&s->parser, &s->in, &limits);
 		if (r != PARSE_COMMAND)
 			break;
-		row = dispatch(s, (int)s->parser.argc, s->parser.argv);
+		row = dispatch(s, (int)s->parser.argc, s->parser.argv, s->parser.consumed == s->in.len);
 		if (s->close_after_flush || !flush_if_full(s, row))
 			return false;
 	}
@@ -140,6 +144,8 @@ bool session_run(struct session *s)
 		security_error(s);
 	else
 		resp_parser_compact(&s->parser, &s->in);
+	if (s->run != 0)
+		stats_end_run(s, NULL);
 	publish(s, row, 0, 0); /* nothing unsent, if the flush that follows does not say otherwise */
 	return !s->close_after_flush;
 }

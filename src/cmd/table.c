@@ -10,6 +10,7 @@
 
 #include "base/panic.h"
 #include "handlers.h"
+#include "shm/command_stats.h"
 
 /* The bare words of commands.def. */
 enum {
@@ -30,14 +31,15 @@ enum {
 };
 
 #define KEYS(first_, last_, step_, text) .first = (first_), .last = (last_), .step = (step_), .keys = (text)
-#define ROW(text, words, bits) .name = (text), .name_len = sizeof(text) - 1, .arity = (words), .flags = (bits)
+#define ROW(id, text, words, bits)                                                                                     \
+	.name = (text), .name_len = sizeof(text) - 1, .arity = (words), .flags = (bits), .number = ROW_##id
 
 static const struct command rows[ROWS] = {
 #define COMMAND(id, text, words, bits, ...)                                                                            \
-	{ROW(text, words, bits), .handler = cmd_##id, .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
-#define CONTAINER(id, text, words, bits, ...) {ROW(text, words, bits), .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
+	{ROW(id, text, words, bits), .handler = cmd_##id, .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
+#define CONTAINER(id, text, words, bits, ...) {ROW(id, text, words, bits), .parent = NOT_A_SUBCOMMAND, __VA_ARGS__},
 #define SUBCOMMAND(above, id, text, words, bits, ...)                                                                  \
-	{ROW(text, words, bits), .handler = cmd_##above##_##id, .parent = ROW_##above, __VA_ARGS__},
+	{ROW(above##_##id, text, words, bits), .handler = cmd_##above##_##id, .parent = ROW_##above, __VA_ARGS__},
 #include "commands.def"
 #undef COMMAND
 #undef CONTAINER
@@ -47,6 +49,7 @@ static const struct command rows[ROWS] = {
 /* Open addressing, at most a quarter full so that most names are found at once; 0: free, else a row's index + 1. */
 #define SLOTS 1024u
 _Static_assert(ROWS * 4 < SLOTS, "the hash is too full: double SLOTS");
+_Static_assert(ROWS <= COMMAND_ROWS_MAX, "each row can be counted");
 static uint16_t slots[SLOTS];
 static size_t commands;
 
@@ -129,6 +132,11 @@ const struct command *command_next(const struct command *row)
 {
 	row = row == NULL ? rows : row + 1;
 	return row < rows + ROWS ? row : NULL;
+}
+
+const struct command *command_at(uint32_t number)
+{
+	return number < ROWS ? &rows[number] : NULL;
 }
 
 const struct command *command_first_sub(const struct command *row)

@@ -142,6 +142,7 @@ static void serve_resetstat(struct channel_request *r)
 		uint64_t total = count_total((enum counter)c);
 		atomic_fetch_sub_explicit(&control->ended[c], total, memory_order_relaxed);
 	}
+	command_stats_reset();
 	answer(r, "+OK");
 }
 

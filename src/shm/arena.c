@@ -17,6 +17,8 @@
 
 #include "base/clock.h"
 #include "base/stop.h"
+#include "shm/control.h"
+#include "shm/control.h"
 #include "shm/leaf.h"
 #include "shm/region.h"
 #include "shm/wake.h"
@@ -175,6 +177,7 @@ static uint64_t grow_for(uint64_t n, bool urgent)
 	struct arena *a = &SUPER->arena;
 	uint64_t first = find_free(a->hint, n);
 	while (first == SLAB_NONE || a->free_slabs < n + (urgent ? 0 : RESERVE_SLABS)) {
+		count_held_up(COUNTER_GROWTHS);
 		uint32_t mark_n = atomic_load_explicit(&self->nleaf, memory_order_relaxed);
 		if (!grow_one(first == SLAB_NONE && n > SLABS_PER_EXTENT))
 			return urgent || first == SLAB_NONE || a->free_slabs >= n + RESERVE_SLABS ? first : SLAB_NONE;
@@ -229,6 +232,14 @@ uint64_t arena_committed(void)
 	struct arena *a = &SUPER->arena;
 	uint64_t extents = __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - __atomic_load_n(&a->holes, __ATOMIC_RELAXED);
 	return SUPER->off_taken + PAGE_BYTES + extents * EXTENT_BYTES;
+}
+
+uint64_t arena_taken(void)
+{
+	struct arena *a = &SUPER->arena;
+	uint64_t extents = __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - __atomic_load_n(&a->holes, __ATOMIC_RELAXED);
+	uint64_t free_slabs = __atomic_load_n(&a->free_slabs, __ATOMIC_RELAXED), all = extents * SLABS_PER_EXTENT;
+	return all > free_slabs ? (all - free_slabs) * SLAB_BYTES : 0;
 }
 
 /* Keeps the reserve and one extent beyond it free, so that writers rarely grow the object themselves. */

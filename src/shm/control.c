@@ -21,17 +21,20 @@
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/panic.h"
+#include "shm/figures.h"
 
 #define PAGE 4096u
 #define READ_TRIES 1000
+#define TOTAL_TRIES 4
 
 struct control *control;
 struct control_commons *control_commons;
+struct figures *figures;
 uint32_t my_slot;
 struct control_slot *my_page;
 
 /*
- * In the file: the slots' pages, the head, the commons. Children see the slots and the head through two read-only mappings, the
+ * In the file: the slots' pages, the head, the commons, the figures. Children see the slots and the head through two read-only mappings, the
  * head's being small enough to lie beside the program's data and what else they use: one page of page table for all of it.
  */
 static int region_fd = -1;
@@ -41,6 +44,7 @@ static char *pages_view;               /* as children see them */
 static struct control *head_view;
 
 #define HEAD_SIZE ((sizeof(struct control) + PAGE - 1) / PAGE * PAGE)
+#define FIGURES_SIZE ((sizeof(struct figures) + PAGE - 1) / PAGE * PAGE)
 
 static size_t slots_size(uint32_t slots)
 {
@@ -64,18 +68,28 @@ static int reopen_read_only(int fd)
 	return ro < 0 ? dup(fd) : ro;
 }
 
+static void random_id(char out[41])
+{
+	unsigned char id[20];
+	random_bytes(id, sizeof id);
+	for (size_t i = 0; i < sizeof id; i++)
+		sprintf(out + 2 * i, "%02x", id[i]);
+}
+
 void control_create(uint32_t slots)
 {
 	size_t all = slots_size(slots) + HEAD_SIZE;
 	count = slots;
 	region_fd = memfd_create("bulkhead.control", MFD_CLOEXEC);
-	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + PAGE)))
+	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + PAGE + FIGURES_SIZE)))
 		fatal("Cannot create the control region: %s", strerror(errno));
 	region_fd = descriptor_move(region_fd, FD_PRIVATE);
 	pages = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(pages, all, MADV_DONTFORK);
 	control = (struct control *)(pages + slots_size(slots));
 
+	/* Apart from the rest, which this is not to spread: no process needs it just to serve a client. */
+	figures = map(FIGURES_SIZE, PROT_READ | PROT_WRITE, region_fd, all + PAGE);
 	int ro = reopen_read_only(region_fd);
 	pages_view = map(slots_size(slots), PROT_READ, ro, 0);
 	head_view = map(HEAD_SIZE, PROT_READ, ro, slots_size(slots));
@@ -89,10 +103,8 @@ void control_create(uint32_t slots)
 	control->slots_used = 1;
 	control->supervisor_pid = getpid();
 	control->start_ms = clock_wall_ms();
-	unsigned char id[20];
-	random_bytes(id, sizeof id);
-	for (size_t i = 0; i < sizeof id; i++)
-		sprintf(control->run_id + 2 * i, "%02x", id[i]);
+	random_id(control->run_id);
+	random_id(control->replication_id);
 	my_slot = 0;
 	my_page->kind = PROC_SUPERVISOR;
 	my_page->pid = getpid();
@@ -116,12 +128,25 @@ void control_enter(uint32_t slot)
 	my_slot = slot;
 }
 
-uint64_t count_total(enum counter c)
+static uint64_t total_once(enum counter c)
 {
 	uint64_t sum = atomic_load_explicit(&control->ended[c], memory_order_relaxed);
 	uint32_t used = atomic_load_explicit(&control->slots_used, memory_order_relaxed);
 	for (uint32_t i = 0; i < used && i < control->slots; i++)
 		sum += atomic_load_explicit(&control_page(i)->counters[c], memory_order_relaxed);
+	return sum;
+}
+
+uint64_t count_total(enum counter c)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < TOTAL_TRIES; i++) {
+		uint32_t folds = atomic_load_explicit(&control->folds, memory_order_acquire);
+		sum = total_once(c);
+		atomic_thread_fence(memory_order_acquire);
+		if (!(folds & 1) && folds == atomic_load_explicit(&control->folds, memory_order_relaxed))
+			break;
+	}
 	return sum;
 }
 

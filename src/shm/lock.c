@@ -16,6 +16,7 @@
 #include "base/deadline.h"
 #include "base/stop.h"
 #include "shm/channel.h"
+#include "shm/control.h"
 
 #define SPIN_NS 1000u
 #define STARVE_NS 1000000u
@@ -107,6 +108,7 @@ bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
 	uint64_t start = clock_mono_ns();
 	if (spin(l, me, start))
 		return true;
+	count_held_up(COUNTER_LOCK_WAITS);
 	deadline_waiting = !cancellable;
 	bool taken = wait_on(l, me, cancellable, start);
 	deadline_waiting = 0;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "shm/channel.h"
+#include "shm/control.h"
 #include "shm/slot.h"
 #include "shm/wake.h"
 
@@ -72,6 +73,7 @@ struct pin pin_take(void)
 	struct pin p = {e, claim(owner | e)};
 	if (pin_is_none(p))
 		return p;
+	count_held_up(COUNTER_PINNED_READS);
 	/* The pin stands before the epoch moves: who reads the new epoch sees the pin. */
 	while (!atomic_compare_exchange_strong(&SUPER->epoch, &e, e + 1)) {
 		p.epoch = e;

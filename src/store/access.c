@@ -189,7 +189,7 @@ static int run_read(struct access *a, access_body *body, void *arg)
 				return r == BODY_LONG ? read_pinned(a, body, arg) : r;
 			}
 		}
-		count_add(COUNTER_READ_RETRIES, 1);
+		count_held_up(COUNTER_READ_RETRIES);
 	}
 	int r = read_locked(a, body, arg);
 	return r == BODY_LONG ? read_pinned(a, body, arg) : r;
@@ -200,7 +200,7 @@ static int run_read(struct access *a, access_body *body, void *arg)
 static int roll_back(int result)
 {
 	txn_rollback();
-	count_add(COUNTER_ROLLBACKS, 1);
+	count_held_up(COUNTER_ROLLBACKS);
 	return result;
 }
 

@@ -24,6 +24,8 @@ void store_memory(struct store_memory *out)
 	out->overhead = heap_meta() + fixed;
 	out->dataset = out->used - out->overhead;
 	out->committed = arena_committed();
+	out->fixed = fixed;
+	out->active = fixed + arena_taken();
 	while (peak < out->used && !atomic_compare_exchange_weak(&SUPER->peak, &peak, out->used))
 		;
 	out->peak = peak > out->used ? peak : out->used;

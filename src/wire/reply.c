@@ -22,6 +22,7 @@ void reply_init(struct reply *r)
 	buf_init(&r->out);
 	r->proto = 2;
 	r->errors = 0;
+	r->error_at = 0;
 }
 
 void reply_deinit(struct reply *r)
@@ -80,6 +81,7 @@ void reply_error_n(struct reply *r, const char *p, size_t n)
 	for (char *c = r->out.data + at, *end = c + n; c < end; c++)
 		if (*c == '\r' || *c == '\n')
 			*c = ' ';
+	r->error_at = at;
 	r->errors++;
 }
 
