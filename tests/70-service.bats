@@ -10,6 +10,7 @@ setup() { only_bulkhead; }
 teardown() {
     release
     [[ -z ${FD:-} ]] || exec {FD}>&-
+    [[ -z ${LISTENER:-} ]] || { kill "$LISTENER" && wait "$LISTENER"; } 2>/dev/null || true
     [[ -z ${SERVER_PID:-} ]] || ! alive "$SERVER_PID" || kill -KILL "$SERVER_PID" 2>/dev/null || true
     if [[ -n ${SERVER_PID:-} ]]; then
         # Its processes end with it; then its memory can go.
@@ -110,4 +111,206 @@ unsent() { q CLIENT LIST | grep 'cmd=get ' | grep -qv ' obl=0 '; }
     LOG=$LOG.1 SERVER_LOG=$LOG.1
     stop_server
     grep -q 'bye bye' "$LOG"
+}
+
+# ---- the service manager ----
+
+# systemd_listens [NAME]: sets NOTIFY_SOCKET for what is started from now on, and TOLD, the file with what is said.
+systemd_listens() {
+    export NOTIFY_SOCKET=${1:-$BATS_TEST_TMPDIR/notify}
+    TOLD=$BATS_TEST_TMPDIR/told
+    : >"$TOLD"
+    "$ROOT/tests/lib/notified" "$NOTIFY_SOCKET" "$TOLD" 3>&- &
+    LISTENER=$!
+    eventually 20 listens
+}
+listens() { grep -qF -- "$NOTIFY_SOCKET" /proc/net/unix; }
+told() { grep -q -- "^$SERVER_PID .*$1" "$TOLD"; }
+times_ready() { (($(grep -c 'READY=1' "$TOLD") == $1)); }
+
+@test "systemd is told of the start, a reload, the stop" {
+    systemd_listens
+    logged_server --supervised systemd
+    eventually 10 told "READY=1 .*MAINPID=$SERVER_PID"
+    expect PONG PING
+    # Nobody but the supervisor speaks, and nobody else knows where to.
+    hold 1
+    ! for pid in $(children); do tr '\0' '\n' <"/proc/$pid/environ"; done | grep NOTIFY_SOCKET
+    kill -HUP "$SERVER_PID"
+    eventually 10 told 'RELOADING=1 MONOTONIC_USEC=[0-9]*$'
+    eventually 10 times_ready 2
+    release
+    kill -TERM "$SERVER_PID"
+    wait "$SERVER_PID"
+    told 'STOPPING=1 .*EXTEND_TIMEOUT_USEC=[0-9]*$'
+    ! grep -qv "^$SERVER_PID " "$TOLD"
+}
+
+@test "systemd is told at an abstract address too, and found by supervised auto" {
+    systemd_listens "@bulkhead-test-$BASHPID-$SRANDOM"
+    logged_server --supervised auto --daemonize yes
+    # A supervised server does not go into the background.
+    eventually 10 told 'READY=1'
+    stop_server
+}
+
+@test "a server that is not supervised says nothing; one without a service manager goes on" {
+    systemd_listens
+    logged_server
+    stop_server
+    same '' "$(<"$TOLD")"
+    unset NOTIFY_SOCKET
+    logged_server --supervised systemd
+    grep -q 'NOTIFY_SOCKET not found' "$LOG"
+    expect PONG PING
+    stop_server
+    export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/nobody
+    logged_server --supervised systemd
+    expect PONG PING
+    stop_server
+}
+
+@test "SIGKILL of a client's process, of spare ones and helpers leaves the service active" {
+    systemd_listens
+    logged_server --supervised systemd
+    eventually 10 told 'READY=1'
+    q SET k v >/dev/null
+    for i in {1..5}; do
+        for pid in $(children); do kill -KILL "$pid" 2>/dev/null || true; done
+        eventually 10 answers_v
+    done
+    alive "$SERVER_PID"
+    times_ready 1
+    ! grep -q 'STOPPING' "$TOLD"
+    stop_server
+}
+answers_v() { [[ $(q GET k 2>/dev/null) == v ]]; }
+
+@test "systemd sees an upgrade as a reload of the same process" {
+    systemd_listens
+    logged_server --supervised systemd --warm-restart yes
+    q SET k v >/dev/null
+    eventually 10 times_ready 1
+    kill -USR2 "$SERVER_PID"
+    eventually 20 times_ready 2
+    told 'RELOADING=1'
+    ! grep -q STOPPING "$TOLD"
+    eventually 10 answers_v
+    stop_server
+    told 'STOPPING=1'
+}
+
+@test "upstart lets the server go on after it has stopped itself" {
+    UPSTART_JOB=test logged_server_stopped
+    eventually 10 is_stopped
+    kill -CONT "$SERVER_PID"
+    eventually 30 started_or_dead
+    expect PONG PING
+    stop_server
+}
+is_stopped() { [[ $(ps -o stat= -p "$SERVER_PID") == T* ]]; }
+logged_server_stopped() {
+    SERVER_DIR=$(mktemp -d "$BATS_TEST_TMPDIR/dir.XXXXXX") LOG=$SERVER_DIR/server.log SERVER_LOG=$LOG PORT=$((10000 + SRANDOM % 20000))
+    setpriv --pdeathsig TERM "$BULKHEAD_SERVER" --port "$PORT" --dir "$SERVER_DIR" --logfile server.log --supervised upstart \
+        >"$SERVER_DIR/out" 2>&1 </dev/null 3>&- &
+    SERVER_PID=$!
+}
+
+# ---- who goes first when memory runs out ----
+
+# scores KIND: the different oom_score_adj of the server's processes of a kind ("supervisor", "worker", "expirer" ...).
+scores() {
+    local pid title
+    for pid in "$SERVER_PID" $(children); do
+        title=$(tr '\0' ' ' <"/proc/$pid/cmdline") || continue
+        [[ $title != *"bulkhead: $1"* ]] || cat "/proc/$pid/oom_score_adj"
+    done 2>/dev/null | sort -un | tr '\n' ' '
+}
+# scores_are SUPERVISOR HELPERS WORKERS
+scores_are() {
+    [[ $(scores supervisor) == "$1 " && $(scores expirer) == "$2 " && $(scores gatherer) == "$2 " && $(scores spare) == "$3 " &&
+        (-z ${HOLDER:-} || $(scores worker) == "$3 ") ]]
+}
+
+@test "oom_score_adj rises from the supervisor to helpers to workers" {
+    local own
+    own=$(</proc/self/oom_score_adj)
+    ((own <= 100)) || skip "started with a score of $own"
+    logged_server
+    hold 3
+    eventually 10 scores_are "$own" $((own + 200)) $((own + 800))
+    # Who comes later, and another helper, too.
+    kill -KILL "$(pgrep -P "$SERVER_PID" -f 'bulkhead: expirer')"
+    exec {FD}<>"/dev/tcp/127.0.0.1/$PORT"
+    clients_are 5
+    eventually 10 scores_are "$own" $((own + 200)) $((own + 800))
+    expect OK CONFIG SET oom-score-adj yes oom-score-adj-values "$((own + 3)) 30 300"
+    eventually 10 scores_are $((own + own + 3)) $((own + 30)) $((own + 300))
+    expect OK CONFIG SET oom-score-adj absolute oom-score-adj-values "110 120 130"
+    eventually 10 scores_are 110 120 130
+    release
+    stop_server
+}
+
+@test "an upgrade does not raise the scores twice" {
+    local own
+    own=$(</proc/self/oom_score_adj)
+    ((own <= 100)) || skip "started with a score of $own"
+    logged_server --oom-score-adj relative --oom-score-adj-values 10 20 30
+    eventually 10 scores_are $((own + 10)) $((own + 20)) $((own + 30))
+    kill -USR2 "$SERVER_PID"
+    eventually 20 upgraded
+    eventually 10 scores_are $((own + 10)) $((own + 20)) $((own + 30))
+    stop_server
+}
+upgraded() { (($(grep -c 'Ready to accept' "$LOG") == 2)); }
+
+@test "oom-score-adj-values are three numbers" {
+    logged_server
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - Invalid oom-score-adj-values, elements must be between -2000 and 2000." \
+        CONFIG SET oom-score-adj-values "1 2 3000"
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - wrong number of arguments" \
+        CONFIG SET oom-score-adj-values "1 2"
+    same $'oom-score-adj-values\n0 200 800' "$(q CONFIG GET oom-score-adj-values)"
+    stop_server
+}
+
+# ---- titles ----
+
+title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
+
+@test "proc-title-template" {
+    logged_server --bind 127.0.0.1 --unixsocket "$BATS_TEST_TMPDIR/s"
+    same "bulkhead: supervisor 127.0.0.1:$PORT" "$(title_of "$SERVER_PID")"
+    expect OK CONFIG SET proc-title-template '{{x} {title} {port} {tls-port} {unixsocket}{config-file}{server-mode} '
+    same "{x} bulkhead: supervisor $PORT 0 $BATS_TEST_TMPDIR/s" "$(title_of "$SERVER_PID")"
+    for wrong in '{a}' '{title' '{TITLE}' ' ' '' '{server-mode}'; do
+        expect "(error) ERR CONFIG SET failed (possibly related to argument 'proc-title-template') - template format is invalid or contains unknown variables" \
+            CONFIG SET proc-title-template "$wrong"
+    done
+    expect OK CONFIG SET proc-title-template short
+    same short "$(title_of "$SERVER_PID")"
+    stop_server
+}
+
+@test "set-proc-title no: every process keeps the program's name" {
+    logged_server --set-proc-title no
+    hold 1
+    for pid in "$SERVER_PID" $(children); do same "$BULKHEAD_SERVER" "$(title_of "$pid")"; done
+    release
+    stop_server
+}
+
+@test "a worker's title shows its user once there is one" {
+    local line pid
+    logged_server --requirepass secret
+    exec {FD}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'PING\r\n' >&"$FD"
+    read -r -t 10 line <&"$FD"
+    pid=$(pgrep -P "$SERVER_PID" -f 'bulkhead: worker')
+    [[ $(title_of "$pid") =~ ^'bulkhead: worker 127.0.0.1:'[0-9]+' user=(none)'$ ]]
+    printf 'AUTH secret\r\n' >&"$FD"
+    read -r -t 10 line <&"$FD"
+    [[ $(title_of "$pid") =~ ^'bulkhead: worker 127.0.0.1:'[0-9]+' user=default store=main'$ ]]
+    stop_server
 }

@@ -56,7 +56,8 @@ struct config {
 /* Values of the ENUM parameters. */
 enum { POLICY_NOEVICTION };
 enum { DEBUG_COMMAND_NO, DEBUG_COMMAND_YES, DEBUG_COMMAND_LOCAL };
-enum { SUPERVISED_NO };
+enum { SUPERVISED_UPSTART, SUPERVISED_SYSTEMD, SUPERVISED_AUTO, SUPERVISED_NO };
+enum { OOM_ADJ_NO, OOM_ADJ_YES, OOM_ADJ_RELATIVE, OOM_ADJ_ABSOLUTE };
 
 /* The configuration as this process sees it; never NULL once config_load has returned. */
 extern const struct config *config;

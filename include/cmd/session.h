@@ -35,6 +35,9 @@ struct session {
 	/* Sends `out` and empties it; false: the client is gone. Called between commands, never under a lock or pin. */
 	bool (*flush)(struct session *s);
 
+	/* The user has changed, or is one no longer: AUTH, HELLO, RESET. May be NULL. */
+	void (*user_changed)(const struct session *s);
+
 	const struct command *shown; /* the command my_page->client.cmd names */
 	struct buf name;             /* CLIENT SETNAME, whole; the page has as much as fits */
 	int64_t now;                 /* wall clock, ms, as last read */

@@ -42,6 +42,7 @@ struct process {
 	uint32_t next;    /* in its pid's chain, or of the free slots; 0 ends it */
 	uint8_t kind, state;
 	bool trusted;     /* its client may ask for what needs a password: none was set when it came, or AUTH succeeded */
+	bool scored;      /* it has its own oom_score_adj */
 	bool may_attach;  /* it was given the store */
 	struct client_addr peer; /* of a worker that has told of its client; see crashers.h */
 	bool condemned;   /* killed because a client asked for it: its end is no accident */

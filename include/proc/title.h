@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/config.h"
+
 /* Memory for the title, before anything else is allocated, so that it lies on the heap's first page. */
 void title_reserve(void);
 
@@ -18,7 +20,10 @@ void title_init(int argc, char **argv);
  */
 bool title_move(void);
 
-/* "bulkhead: " and the text; cut to the room there is. No system call. */
+/* "bulkhead: " and the text; cut to the room there is. No system call. Nothing happens with set-proc-title no. */
 void title_set(const char *text);
+
+/* The supervisor's: what proc-title-template says. */
+void title_set_supervisor(const struct config *values);
 
 #endif

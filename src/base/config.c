@@ -17,6 +17,7 @@
 #include "base/glob.h"
 #include "base/num.h"
 #include "base/panic.h"
+#include "base/title_template.h"
 #include "config_rows.h"
 
 #define PASSWORD_MAX 512u
@@ -27,7 +28,8 @@
 static const char *const words_maxmemory_policy[] = {"noeviction", NULL};
 static const char *const words_enable_debug_command[] = {"no", "yes", "local", NULL};
 static const char *const words_loglevel[] = {"debug", "verbose", "notice", "warning", NULL};
-static const char *const words_supervised[] = {"no", NULL};
+static const char *const words_supervised[] = {"upstart", "systemd", "auto", "no", NULL};
+static const char *const words_oom_score_adj[] = {"no", "yes", "relative", "absolute", NULL};
 static const char *const words_syslog_facility[] = {"local0", "local1", "local2", "local3", "local4",
 						    "local5", "local6", "local7", "user",   NULL};
 
@@ -237,7 +239,7 @@ static const char *assign_only(const struct param *p, const struct arg *values, 
 	return complain("this version keeps no data on disk: the only value is \"%s\"", p->text);
 }
 
-const char *config_assign(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
+static const char *assign(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
 {
 	void *field = (char *)&d->values + p->offset;
 	if (p->type == PARAM_ONLY)
@@ -264,6 +266,44 @@ const char *config_assign(struct config_draft *d, const struct param *p, const s
 	default:
 		panic("parameter %s has an unknown type", p->name);
 	}
+}
+
+/* ---- values that are more than their type says ---- */
+
+static bool are_scores(const char *text, bool *within)
+{
+	*within = true;
+	for (int i = 0; i < 3; i++) {
+		int64_t v;
+		size_t n = strcspn(text, " ");
+		if (!parse_i64(text, n, &v))
+			return false;
+		*within = *within && v >= -2000 && v <= 2000;
+		text += n + (text[n] == ' ');
+	}
+	return true;
+}
+
+static const char *check(const struct config *values, const struct param *p)
+{
+	char title[CONFIG_TEXT];
+	bool within;
+	if (str_ieq(p->name, strlen(p->name), "proc-title-template") &&
+	    !title_expand(values->proc_title_template, "title", values, title, sizeof title))
+		return "template format is invalid or contains unknown variables";
+	if (str_ieq(p->name, strlen(p->name), "oom-score-adj-values")) {
+		if (!are_scores(values->oom_score_adj_values, &within))
+			return "wrong number of arguments";
+		if (!within)
+			return "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
+	}
+	return NULL;
+}
+
+const char *config_assign(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
+{
+	const char *why = assign(d, p, values, n);
+	return why ? why : check(&d->values, p);
 }
 
 /* ---- the whole configuration ---- */

@@ -203,5 +203,7 @@ const char *session_auth(struct session *s, const struct arg *user, const struct
 	memcpy(my_page->client.user, user->p, user->n);
 	my_page->client.user[user->n] = 0;
 	client_info_end();
+	if (s->user_changed)
+		s->user_changed(s);
 	return NULL;
 }

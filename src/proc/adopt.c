@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "proc/notify.h"
 #include "proc/process.h"
 #include "proc/start.h"
 
@@ -39,6 +40,7 @@ static bool wait_for(uint32_t slot)
 void adopt_recover(void)
 {
 	int64_t start = clock_mono_ms();
+	notify_send("STATUS=Recovering the data in shared memory\nEXTEND_TIMEOUT_USEC=%lld", TRIES * LONG_MS * 1000LL);
 	for (int i = 0; i < TRIES; i++) {
 		struct launch wish = {.kind = PROC_MEDIC, .store_open = true, .whole_store = true};
 		uint32_t slot = launch(&wish);

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/descriptors.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/title.h"
 
@@ -96,6 +97,7 @@ uint32_t launch(const struct launch *wish)
 		return 0;
 	}
 	table_started(slot, pid);
+	oom_born();
 	struct process *p = table_at(slot);
 	p->may_attach = wish->kind != PROC_WORKER || wish->store_open;
 	p->trusted = p->may_attach;

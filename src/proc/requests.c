@@ -18,11 +18,13 @@
 #include "base/log.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/shutdown.h"
 #include "proc/spares.h"
 #include "proc/stopped.h"
+#include "proc/title.h"
 #include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/region.h"
@@ -84,6 +86,11 @@ static const char *apply(const struct config *before, struct config *after, cons
 		snprintf(why, sizeof why, "The operating system is not able to handle the specified number of clients, try with %u", most);
 		return why;
 	}
+	*blamed = "oom-score-adj";
+	bool scores = before->oom_score_adj != after->oom_score_adj ||
+		      strcmp(before->oom_score_adj_values, after->oom_score_adj_values) != 0;
+	if (scores && !oom_set(after))
+		return "Failed to set current oom_score_adj. Check server logs.";
 	*blamed = "dir";
 	if (strcmp(before->dir, after->dir) != 0) {
 		if (chdir(after->dir))
@@ -95,6 +102,8 @@ static const char *apply(const struct config *before, struct config *after, cons
 		log_set_level((enum log_level)after->loglevel);
 	if (before->tcp_keepalive != after->tcp_keepalive)
 		listen_keepalive(after->tcp_keepalive);
+	if (strcmp(before->proc_title_template, after->proc_title_template) != 0)
+		title_set_supervisor(after);
 	return NULL;
 }
 

@@ -19,11 +19,14 @@
 #include "base/log.h"
 #include "proc/helpers.h"
 #include "proc/listen.h"
+#include "proc/notify.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/spares.h"
 #include "proc/start.h"
 #include "proc/upgrade.h"
+
+#define BEYOND_S 10 /* what the kernel may take to end processes, after shutdown-timeout */
 
 static bool begun, helpers_told, killed;
 static enum shutdown_how how;
@@ -69,8 +72,13 @@ void shutdown_begin(enum shutdown_how wanted)
 		how = wanted;
 	else
 		return;
-	if (how != SHUTDOWN_UPGRADE)
+	if (how == SHUTDOWN_UPGRADE) {
+		notify_reloading();
+	} else {
 		listen_close();
+		notify_send("STOPPING=1\nSTATUS=Stopping\nEXTEND_TIMEOUT_USEC=%lld",
+			    (long long)(config->shutdown_timeout + BEYOND_S) * 1000000);
+	}
 	if (!begun)
 		begin();
 }
@@ -113,6 +121,7 @@ static void go_on(void)
 	atomic_store(&control->shutting_down, 0);
 	helpers_resume();
 	spares_resume();
+	notify_ready();
 }
 
 static void leave_store(void)

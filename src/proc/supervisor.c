@@ -28,6 +28,8 @@
 #include "proc/helpers.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
+#include "proc/notify.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/requests.h"
@@ -113,6 +115,7 @@ static void start(void)
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	control_create(slots);
 	table_create();
+	oom_begin();
 	channel_create();
 	instance_folder();
 	upgrade_keep_password();
@@ -181,7 +184,9 @@ static void take_signal(const struct signalfd_siginfo *s)
 	case SIGCHLD:
 		return; /* reaping happens in every round */
 	case SIGHUP:
+		notify_reloading();
 		reopen_log();
+		notify_ready();
 		return;
 	case SIGUSR2:
 		log_warning("Received SIGUSR2: upgrading to %s", config->executable);
@@ -220,6 +225,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static int wait_ms(int64_t now)
 {
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
+	at = earlier(at, oom_deadline());
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
 	if (at == INT64_MAX)
 		return -1;
@@ -242,13 +248,17 @@ static void take_event(int fd)
 
 _Noreturn static void run(void)
 {
+	helpers_tick(clock_mono_ms());
+	spares_refill(clock_mono_ms());
 	log_ready();
+	notify_ready();
 	for (;;) {
 		int64_t now = clock_mono_ms();
 		reap_all();
 		helpers_tick(now);
 		crashers_tick(now);
 		kills_tick(now);
+		oom_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();
@@ -265,14 +275,15 @@ void supervisor_main(const struct launch *l)
 	const int *handed;
 	unsigned n = handover_kept(&handed);
 	descriptors_drop_inherited(handed, n);
-	if (!handover_received())
+	if (!notify_supervised() && !handover_received())
 		instance_daemonize();
 	open_log();
 	log_start();
+	notify_begin();
 	text_gather();
 	start();
 	bool moved = title_move();
-	title_set(process_title(PROC_SUPERVISOR));
+	title_set_supervisor(config);
 	worker_ready();
 	if (moved)
 		stack_run(run);

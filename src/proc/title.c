@@ -7,6 +7,8 @@
  * anyway, and the first stack is needed no more. (On shared memory the kernel does not let ps read it.) Else the text is written over the
  * arguments. In both cases what was given there, a password perhaps, is wiped; the environment is copied elsewhere first.
  *
+ * With set-proc-title no, all processes keep the name the program was called by, and that of its configuration file.
+ *
  * Every process sets its own title. Owns the memory of the arguments.
  */
 #include "proc/title.h"
@@ -21,11 +23,13 @@
 #include <unistd.h>
 
 #include "base/panic.h"
+#include "base/title_template.h"
 
 #define TITLE_MAX 192u
 
 static char *room; /* where the title stands */
 static size_t size, used;
+static char *plain; /* the title for ever, or NULL */
 static char *early; /* TITLE_MAX bytes of the heap's first page */
 
 static void *must(void *p)
@@ -56,10 +60,36 @@ static char *move_environment(char *end)
 	return end;
 }
 
+/* Options are left out: a password may be among them. */
+static char *plain_title(int argc, char **argv)
+{
+	bool file = argc > 1 && argv[1][0] != '-';
+	char *text;
+	if (asprintf(&text, "%s%s%s", argv[0], file ? " " : "", file ? argv[1] : "") < 0)
+		fatal("Out of memory");
+	return text;
+}
+
+static void put(const char *prefix, const char *text)
+{
+	size_t n = strlen(text), p = strlen(prefix);
+	if (size <= p)
+		return;
+	if (n > size - p - 1)
+		n = size - p - 1;
+	memcpy(room, prefix, p);
+	memcpy(room + p, text, n);
+	if (p + n < used)
+		memset(room + p + n, 0, used - p - n);
+	used = p + n;
+}
+
 void title_init(int argc, char **argv)
 {
 	if (argc < 1)
 		return;
+	if (!config->set_proc_title)
+		plain = plain_title(argc, argv);
 	room = argv[0];
 	char *end = room;
 	for (int i = 0; i < argc && argv[i] == end; i++)
@@ -67,6 +97,8 @@ void title_init(int argc, char **argv)
 	end = move_environment(end);
 	size = (size_t)(end - room);
 	memset(room, 0, size);
+	if (plain)
+		put("", plain);
 	program_invocation_name = program_invocation_short_name = must(strdup("bulkhead-server"));
 }
 
@@ -112,20 +144,20 @@ bool title_move(void)
 	room = early;
 	size = TITLE_MAX;
 	used = 0;
+	if (plain)
+		put("", plain);
 	return true;
 }
 
 void title_set(const char *text)
 {
-	static const char prefix[] = "bulkhead: ";
-	size_t n = strlen(text), p = sizeof prefix - 1;
-	if (size <= p)
-		return;
-	if (n > size - p - 1)
-		n = size - p - 1;
-	memcpy(room, prefix, p);
-	memcpy(room + p, text, n);
-	if (p + n < used)
-		memset(room + p + n, 0, used - p - n);
-	used = p + n;
+	if (!plain)
+		put("bulkhead: ", text);
+}
+
+void title_set_supervisor(const struct config *values)
+{
+	char text[TITLE_MAX];
+	if (!plain && title_expand(values->proc_title_template, "bulkhead: supervisor", values, text, sizeof text))
+		put("", text);
 }

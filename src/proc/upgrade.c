@@ -27,6 +27,8 @@
 #include "base/version.h"
 #include "proc/handover.h"
 #include "proc/listen.h"
+#include "proc/notify.h"
+#include "proc/oom.h"
 
 #define ASK_MS 5000
 
@@ -153,6 +155,8 @@ void upgrade_execute(int store)
 	hand_over(store);
 	listen_each(hand_over);
 	setenv(HANDOVER_VARIABLE, list, 1);
+	notify_hand_over();
+	oom_restore();
 	char *here = getcwd(NULL, 0);
 	if (*folder && chdir(folder))
 		log_warning("Cannot go back to %s: %s", folder, strerror(errno));
@@ -163,6 +167,8 @@ void upgrade_execute(int store)
 		log_warning("Cannot go back to %s: %s", here, strerror(errno));
 	free(here);
 	unsetenv(HANDOVER_VARIABLE);
+	notify_keep_back();
+	oom_set(config);
 	keep_back(store);
 	listen_each(keep_back);
 }

@@ -131,11 +131,14 @@ static void introduce(int fd, const struct sockaddr_storage *peer)
 	count_add(COUNTER_CONNECTIONS, 1);
 }
 
-static void show_title(void)
+static void show_title(const struct session *s)
 {
-	char text[CONTROL_ADDR_MAX + 64] = "worker ", *w = text + 7;
+	char text[CONTROL_ADDR_MAX + sizeof my_page->client.user + 64] = "worker ", *w = text + 7;
 	w += client_addr_text(&my_page->client.peer, w);
-	strcpy(w, config->password_set ? " user=(none)" : " user=default store=main");
+	bool known = s->authenticated || !config->password_set;
+	w = stpcpy(stpcpy(w, " user="), known ? my_page->client.user : "(none)");
+	if (store_attached())
+		strcpy(w, " store=main");
 	title_set(text);
 }
 
@@ -437,10 +440,11 @@ void worker_main(const struct launch *l)
 		return;
 	if (!config->password_set && !store_attached() && !fetch_store())
 		return;
-	show_title();
 	signals_serve(fd);
 	config_seen = UINT64_MAX;
 	session_init(&session, fd, flush);
+	session.user_changed = show_title;
+	show_title(&session);
 	session.in = first_in;
 	session.out.out = first_out;
 	serve(&session);
