@@ -239,7 +239,7 @@ ping_answers() { [[ $(timeout 5 redis-cli -p "$PORT" PING) == PONG ]]; }
 @test "CONFIG SET dir does not make the server forget its pid file and its socket" {
     only_bulkhead
     mkdir "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
-    OWN_DIR=$BATS_TEST_TMPDIR/a own_server --pidfile pid --unixsocket socket
+    OWN_DIR=$BATS_TEST_TMPDIR/a own_server --pidfile pid --unixsocket socket --enable-protected-configs yes
     same 'pid socket' "$(cd "$BATS_TEST_TMPDIR/a" && echo *)"
     expect OK CONFIG SET dir "$BATS_TEST_TMPDIR/b"
     stop_server

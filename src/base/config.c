@@ -9,7 +9,6 @@
 #include "base/config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,46 +19,74 @@
 #include "base/title_template.h"
 #include "config_rows.h"
 
-#define PASSWORD_MAX 512u
 #define ARENA (128u << 10)
 #define MAPPINGS 8u /* of secret memory: one, and another for what does not fit */
 #define READ_TRIES 1000
 
-static const char *const words_maxmemory_policy[] = {"noeviction", NULL};
-static const char *const words_enable_debug_command[] = {"no", "yes", "local", NULL};
-static const char *const words_loglevel[] = {"debug", "verbose", "notice", "warning", NULL};
-static const char *const words_supervised[] = {"upstart", "systemd", "auto", "no", NULL};
-static const char *const words_oom_score_adj[] = {"no", "yes", "relative", "absolute", NULL};
-static const char *const words_syslog_facility[] = {"local0", "local1", "local2", "local3", "local4",
-						    "local5", "local6", "local7", "user",   NULL};
+#define WORDS(field, ...) static const struct config_word words_##field[] = {__VA_ARGS__, {NULL, 0}}
+WORDS(maxmemory_policy, {"volatile-lru", POLICY_VOLATILE_LRU}, {"volatile-lfu", POLICY_VOLATILE_LFU},
+      {"volatile-random", POLICY_VOLATILE_RANDOM}, {"volatile-ttl", POLICY_VOLATILE_TTL}, {"allkeys-lru", POLICY_ALLKEYS_LRU},
+      {"allkeys-lfu", POLICY_ALLKEYS_LFU}, {"allkeys-random", POLICY_ALLKEYS_RANDOM}, {"noeviction", POLICY_NOEVICTION});
+WORDS(enable_debug_command, {"no", ALLOWED_NO}, {"yes", ALLOWED_YES}, {"local", ALLOWED_LOCAL});
+#define words_enable_module_command words_enable_debug_command
+#define words_enable_protected_configs words_enable_debug_command
+WORDS(loglevel, {"debug", 0}, {"verbose", 1}, {"notice", 2}, {"warning", 3});
+WORDS(supervised, {"upstart", SUPERVISED_UPSTART}, {"systemd", SUPERVISED_SYSTEMD}, {"auto", SUPERVISED_AUTO},
+      {"no", SUPERVISED_NO});
+WORDS(syslog_facility, {"user", 0}, {"local0", 1}, {"local1", 2}, {"local2", 3}, {"local3", 4}, {"local4", 5}, {"local5", 6},
+      {"local6", 7}, {"local7", 8});
+WORDS(shutdown_on_sigterm, {"default", 0}, {"save", STOP_SAVE}, {"nosave", STOP_NOSAVE}, {"now", STOP_NOW},
+      {"force", STOP_FORCE});
+#define words_shutdown_on_sigint words_shutdown_on_sigterm
+WORDS(oom_score_adj, {"no", OOM_ADJ_NO}, {"yes", OOM_ADJ_RELATIVE}, {"relative", OOM_ADJ_RELATIVE},
+      {"absolute", OOM_ADJ_ABSOLUTE});
+WORDS(acl_pubsub_default, {"allchannels", 0}, {"resetchannels", 1});
+WORDS(appendfsync, {"everysec", 0}, {"always", 1}, {"no", 2});
+WORDS(sanitize_dump_payload, {"no", 0}, {"yes", 1}, {"clients", 2});
+WORDS(repl_diskless_load, {"disabled", 0}, {"on-empty-db", 1}, {"swapdb", 2});
+WORDS(propagation_error_behavior, {"ignore", 0}, {"panic", 1}, {"panic-on-replicas", 2});
+WORDS(tls_auth_clients, {"no", 0}, {"yes", 1}, {"optional", 2});
+WORDS(cluster_preferred_endpoint_type, {"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2});
 
 #define AT(field) offsetof(struct config, field)
-#define ROW_BOOL(f, d, lo, hi) AT(f), d, "", lo, hi, NULL
-#define ROW_INT(f, d, lo, hi) AT(f), d, "", lo, hi, NULL
-#define ROW_OCTAL(f, d, lo, hi) AT(f), d, "", lo, hi, NULL
-#define ROW_MEMORY(f, d, lo, hi) AT(f), d, "", lo, hi, NULL
-#define ROW_ENUM(f, d, lo, hi) AT(f), d, "", lo, hi, words_##f
+#define ROW_BOOL(f, d, lo, hi) AT(f), d, NULL, lo, hi, NULL
+#define ROW_INT(f, d, lo, hi) AT(f), d, NULL, lo, hi, NULL
+#define ROW_OCTAL(f, d, lo, hi) AT(f), d, NULL, lo, hi, NULL
+#define ROW_MEMORY(f, d, lo, hi) AT(f), d, NULL, lo, hi, NULL
+#define ROW_PERCENT(f, d, lo, hi) AT(f), d, NULL, lo, hi, NULL
+#define ROW_ENUM(f, d, lo, hi) AT(f), d, NULL, lo, hi, words_##f
+#define ROW_BITS(f, d, lo, hi) AT(f), d, NULL, lo, hi, words_##f
+#define ROW_EVENTS(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
+#define ROW_LIMITS(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
+#define ROW_SCORES(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
+#define ROW_QUANTILES(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
+#define ROW_POINTS(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
 #define ROW_TEXT(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
 #define ROW_WORDS(f, d, lo, hi) AT(f), 0, d, lo, hi, NULL
-#define ROW_SECRET(f, d, lo, hi) 0, 0, d, lo, hi, NULL
-#define ROW_ONLY(f, d, lo, hi) 0, 0, d, lo, hi, NULL
+#define ROW_SECRET(f, d, lo, hi) AT(f##_set), 0, d, lo, hi, NULL
+#define ROW_ALIAS(f, d, lo, hi) 0, 0, d, lo, hi, NULL
 
-static const struct param params[] = {
+const struct param config_params[] = {
 #define PARAM(name, TYPE, field, def, min, max, flags) {name, PARAM_##TYPE, flags, ROW_##TYPE(field, def, min, max)},
 #include "base/params.def"
-#undef PARAM
 };
-#define PARAMS (sizeof params / sizeof params[0])
+#define PARAMS (sizeof config_params / sizeof config_params[0])
+const size_t config_nparams = PARAMS;
+
+static const struct {
+	const char *name, *why;
+} promises[] = {
+#define PROMISE(name, reason) {name, reason},
+#include "base/params.def"
+};
 
 const struct config *config;
 static struct config *own; /* the supervisor's writable view */
 static struct config_draft *adopted; /* where config_load left it, until there is a control region */
 
-/* In secret memory. */
+/* In secret memory: the values, and those of a draft. */
 static struct secrets {
-	size_t len;
-	char password[PASSWORD_MAX + 1];
-	char draft[PASSWORD_MAX + 1];
+	struct secret of[SECRETS], draft[SECRETS];
 } *secrets;
 
 static struct mapping {
@@ -94,234 +121,150 @@ void *config_secret_memory(size_t n)
 	return arena + left;
 }
 
-const struct param *config_param(const char *name, size_t n)
+/* ---- rows ---- */
+
+const struct param *config_row(const char *name, size_t n)
 {
 	for (size_t i = 0; i < PARAMS; i++)
-		if (str_ieq(name, n, params[i].name))
-			return &params[i];
+		if (str_ieq(name, n, config_params[i].name))
+			return &config_params[i];
 	return NULL;
 }
 
-static char complaint[256];
-
-static const char *complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static const char *complain(const char *fmt, ...)
+const struct param *config_meant(const struct param *p)
 {
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(complaint, sizeof complaint, fmt, ap);
-	va_end(ap);
-	return complaint;
+	return p->type == PARAM_ALIAS ? config_row(p->text, strlen(p->text)) : p;
+}
+
+/* Which of the secrets a row is. */
+static unsigned secret_number(const struct param *p)
+{
+	unsigned n = 0;
+	for (const struct param *q = config_params; q < p; q++)
+		n += q->type == PARAM_SECRET;
+	if (n >= SECRETS)
+		panic("no room for the secret %s", p->name);
+	return n;
 }
 
 /* ---- setting one value ---- */
 
-static const char *assign_bool(bool *field, const struct arg *v)
+static const char *assign_secret(struct config_draft *d, const struct param *p, const struct arg *v, size_t n)
 {
-	if (!arg_ieq(v, "yes") && !arg_ieq(v, "no"))
-		return "argument must be 'yes' or 'no'";
-	*field = arg_ieq(v, "yes");
-	return NULL;
-}
-
-static const char *assign_enum(int32_t *field, const struct param *p, const struct arg *v)
-{
-	for (int i = 0; p->words[i]; i++) {
-		if (arg_ieq(v, p->words[i])) {
-			*field = i;
-			return NULL;
-		}
-	}
-	size_t n = (size_t)snprintf(complaint, sizeof complaint, "argument(s) must be one of the following: ");
-	for (int i = 0; p->words[i] && n < sizeof complaint; i++)
-		n += (size_t)snprintf(complaint + n, sizeof complaint - n, "%s%s", i ? ", " : "", p->words[i]);
-	return complaint;
-}
-
-static const char *assign_int(int64_t *field, const struct param *p, const struct arg *v)
-{
-	int64_t n;
-	if (!parse_i64(v->p, v->n, &n))
-		return "argument couldn't be parsed into an integer";
-	if (n < p->min || n > (int64_t)p->max)
-		return complain("argument must be between %lld and %lld inclusive", (long long)p->min, (long long)p->max);
-	*field = n;
-	return NULL;
-}
-
-static const char *assign_octal(int64_t *field, const struct param *p, const struct arg *v)
-{
-	int64_t n = 0;
-	bool good = v->n > 0 && v->n < 20;
-	for (size_t i = 0; good && i < v->n; i++) {
-		good = v->p[i] >= '0' && v->p[i] <= '7';
-		n = n * 8 + (v->p[i] - '0');
-	}
-	if (!good)
-		return "argument couldn't be parsed as an octal number";
-	if (n < p->min || n > (int64_t)p->max)
-		return complain("argument must be between %llo and %llo inclusive", (unsigned long long)p->min,
-				(unsigned long long)p->max);
-	*field = n;
-	return NULL;
-}
-
-static const char *assign_memory(uint64_t *field, const struct param *p, const struct arg *v)
-{
-	uint64_t n;
-	if (!parse_memory(v->p, v->n, &n))
-		return "argument must be a memory value";
-	if (n < (uint64_t)p->min || n > p->max)
-		return complain("argument must be between %llu and %llu inclusive", (unsigned long long)p->min,
-				(unsigned long long)p->max);
-	*field = n;
-	return NULL;
-}
-
-static const char *assign_text(char *field, const struct param *p, const struct arg *v)
-{
-	if (v->n > p->max)
-		return complain("argument is longer than %llu bytes", (unsigned long long)p->max);
-	if (memchr(v->p, 0, v->n))
-		return "argument contains a NUL byte";
-	memset(field, 0, CONFIG_TEXT);
-	memcpy(field, v->p, v->n);
-	return NULL;
-}
-
-/* The words of all values, one space between them; a value may itself hold several words (CONFIG SET bind "a b"). */
-static const char *assign_words(char *field, const struct param *p, const struct arg *values, size_t n)
-{
-	char text[CONFIG_TEXT] = "";
-	size_t len = 0, words = 0;
-	for (size_t i = 0; i < n; i++) {
-		for (size_t at = 0; at < values[i].n;) {
-			size_t start = at;
-			while (at < values[i].n && !str_is_space((unsigned char)values[i].p[at]))
-				at++;
-			if (at > start && ++words > p->max)
-				return complain("Too many arguments, at most %llu are possible", (unsigned long long)p->max);
-			if (len + 1 + (at - start) >= sizeof text)
-				return "arguments are too long";
-			if (at > start) {
-				if (len)
-					text[len++] = ' ';
-				memcpy(text + len, values[i].p + start, at - start);
-				len += at - start;
-			}
-			at += at < values[i].n;
-		}
-	}
-	if (memchr(text, 0, len))
-		return "argument contains a NUL byte";
-	memset(field, 0, CONFIG_TEXT);
-	memcpy(field, text, len);
-	return NULL;
-}
-
-static const char *assign_secret(struct config_draft *d, const struct param *p, const struct arg *v)
-{
-	if (v->n > p->max)
-		return "Password is longer than CONFIG_AUTHPASS_MAX_LEN";
-	memset(d->password, 0, PASSWORD_MAX + 1);
-	memcpy(d->password, v->p, v->n);
-	d->password_len = v->n;
-	d->password_changed = true;
-	d->values.password_set = v->n > 0;
-	return NULL;
-}
-
-/* What promises to keep data on disk, before there is anything that does. */
-static const char *assign_only(const struct param *p, const struct arg *values, size_t n)
-{
-	if ((n == 0 && !*p->text) || (n == 1 && str_ieq(values->p, values->n, p->text)))
-		return NULL;
-	return complain("this version keeps no data on disk: the only value is \"%s\"", p->text);
-}
-
-static const char *assign(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
-{
-	void *field = (char *)&d->values + p->offset;
-	if (p->type == PARAM_ONLY)
-		return assign_only(p, values, n);
-	if (p->type == PARAM_WORDS && n >= 1)
-		return assign_words(field, p, values, n);
+	unsigned i = secret_number(p);
 	if (n != 1)
 		return "wrong number of arguments";
-	switch (p->type) {
-	case PARAM_BOOL:
-		return assign_bool(field, values);
-	case PARAM_ENUM:
-		return assign_enum(field, p, values);
-	case PARAM_INT:
-		return assign_int(field, p, values);
-	case PARAM_OCTAL:
-		return assign_octal(field, p, values);
-	case PARAM_MEMORY:
-		return assign_memory(field, p, values);
-	case PARAM_TEXT:
-		return assign_text(field, p, values);
-	case PARAM_SECRET:
-		return assign_secret(d, p, values);
-	default:
-		panic("parameter %s has an unknown type", p->name);
-	}
-}
-
-/* ---- values that are more than their type says ---- */
-
-static bool are_scores(const char *text, bool *within)
-{
-	*within = true;
-	for (int i = 0; i < 3; i++) {
-		int64_t v;
-		size_t n = strcspn(text, " ");
-		if (!parse_i64(text, n, &v))
-			return false;
-		*within = *within && v >= -2000 && v <= 2000;
-		text += n + (text[n] == ' ');
-	}
-	return true;
-}
-
-static const char *check(const struct config *values, const struct param *p)
-{
-	char title[CONFIG_TEXT];
-	bool within;
-	if (str_ieq(p->name, strlen(p->name), "proc-title-template") &&
-	    !title_expand(values->proc_title_template, "title", values, title, sizeof title))
-		return "template format is invalid or contains unknown variables";
-	if (str_ieq(p->name, strlen(p->name), "oom-score-adj-values")) {
-		if (!are_scores(values->oom_score_adj_values, &within))
-			return "wrong number of arguments";
-		if (!within)
-			return "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
-	}
+	if (v->n > p->max)
+		return "Password is longer than CONFIG_AUTHPASS_MAX_LEN";
+	memset(&d->secrets[i], 0, sizeof d->secrets[i]);
+	memcpy(d->secrets[i].text, v->p, v->n);
+	d->secrets[i].len = v->n;
+	d->secrets_changed |= 1u << i;
+	*(bool *)((char *)&d->values + p->offset) = v->n > 0;
 	return NULL;
+}
+
+static bool is_host_name(const char *s)
+{
+	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == strlen(s);
+}
+
+static int64_t between(int64_t v, int64_t least, int64_t most)
+{
+	return v < least ? least : v > most ? most : v;
+}
+
+/* What must be true of a value beyond its type; or the value is changed to the nearest that can be. */
+static const char *settle(struct config *c, const struct param *p)
+{
+	const char *text = (const char *)c + p->offset;
+	char title[CONFIG_TEXT];
+	switch (p->offset) {
+	case AT(hz):
+		c->hz = between(c->hz, 1, 500);
+		return NULL;
+	case AT(watchdog_period):
+		c->watchdog_period = c->watchdog_period ? between(c->watchdog_period, 200, INT32_MAX) : 0;
+		return NULL;
+	case AT(repl_backlog_size):
+		c->repl_backlog_size = c->repl_backlog_size < 16384 ? 16384 : c->repl_backlog_size;
+		return NULL;
+	case AT(proc_title_template):
+		return title_expand(text, "title", c, title, sizeof title)
+			   ? NULL
+			   : "template format is invalid or contains unknown variables";
+	case AT(cluster_announce_hostname):
+		return is_host_name(text) ? NULL : "Hostnames may only contain alphanumeric characters, hyphens or dots";
+	case AT(dbfilename):
+		return strchr(text, '/') ? "dbfilename can't be a path, just a filename" : NULL;
+	case AT(appendfilename):
+		return !*text		  ? "appendfilename can't be empty"
+		       : strchr(text, '/') ? "appendfilename can't be a path, just a filename"
+					   : NULL;
+	case AT(appenddirname):
+		return !*text		  ? "appenddirname can't be empty"
+		       : strchr(text, '/') ? "appenddirname can't be a path, just a dirname"
+					   : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static const char *reason_against(const struct param *p)
+{
+	for (size_t i = 0; i < sizeof promises / sizeof promises[0]; i++)
+		if (strcmp(promises[i].name, p->name) == 0)
+			return promises[i].why;
+	return NULL;
+}
+
+/* The default as it is shown. Static memory. */
+const char *config_default(const struct param *p)
+{
+	static char text[CONFIG_TEXT];
+	static struct config numbers; /* one field of it at a time */
+	if (p->text)
+		return p->text;
+	config_number(&numbers, p);
+	return config_show(p, &numbers, text);
+}
+
+static void set_default(struct config_draft *d, const struct param *p)
+{
+	struct arg text = {p->text, p->text ? strlen(p->text) : 0};
+	if (p->type == PARAM_ALIAS || p->type == PARAM_SECRET)
+		return;
+	if (!p->text)
+		config_number(&d->values, p);
+	else if (config_read_value(&d->values, p, &text, 1))
+		panic("the default of parameter %s cannot be read", p->name);
+}
+
+/* Whether the value in the draft is the default. */
+static bool is_default(const struct param *p, const struct config *c)
+{
+	char text[CONFIG_TEXT];
+	return strcmp(config_show(p, c, text), config_default(p)) == 0;
 }
 
 const char *config_assign(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
 {
-	const char *why = assign(d, p, values, n);
-	return why ? why : check(&d->values, p);
+	if (p->type == PARAM_SECRET)
+		return assign_secret(d, p, values, n);
+	const char *why = config_read_value(&d->values, p, values, n);
+	if (!why)
+		why = settle(&d->values, p);
+	if (why || !reason_against(p))
+		return why;
+	return is_default(p, &d->values) ? NULL : reason_against(p);
 }
 
 /* ---- the whole configuration ---- */
 
 void config_defaults(struct config_draft *d)
 {
-	for (size_t i = 0; i < PARAMS; i++) {
-		const struct param *p = &params[i];
-		void *field = (char *)&d->values + p->offset;
-		if (p->type == PARAM_BOOL)
-			*(bool *)field = p->number;
-		else if (p->type == PARAM_ENUM)
-			*(int32_t *)field = (int32_t)p->number;
-		else if (p->type == PARAM_TEXT || p->type == PARAM_WORDS)
-			strcpy(field, p->text);
-		else if (p->type != PARAM_SECRET && p->type != PARAM_ONLY)
-			*(int64_t *)field = p->number;
-	}
+	for (size_t i = 0; i < PARAMS; i++)
+		set_default(d, &config_params[i]);
 }
 
 struct config_draft *config_draft_create(void)
@@ -331,22 +274,21 @@ struct config_draft *config_draft_create(void)
 		return NULL;
 	if (!secrets)
 		secrets = config_secret_memory(sizeof *secrets);
-	d->password = secrets->draft;
+	d->secrets = secrets->draft;
 	return d;
 }
 
-static void keep_password(const struct config_draft *d)
+static void keep_secrets(const struct config_draft *d)
 {
-	if (!d->password_changed)
-		return;
-	memcpy(secrets->password, d->password, sizeof secrets->password);
-	secrets->len = d->password_len;
-	memset(d->password, 0, PASSWORD_MAX + 1);
+	for (unsigned i = 0; i < SECRETS; i++)
+		if (d->secrets_changed & 1u << i)
+			secrets->of[i] = d->secrets[i];
+	memset(secrets->draft, 0, sizeof secrets->draft);
 }
 
 void config_adopt(struct config_draft *d)
 {
-	keep_password(d);
+	keep_secrets(d);
 	adopted = d;
 	config = own = &d->values;
 }
@@ -380,25 +322,33 @@ static void refuse(char *err, size_t cap, const struct arg *name, const char *wh
 	snprintf(err, cap, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", (int)name->n, name->p, why);
 }
 
-/* All names must be known, settable and different before any value is looked at. */
-static bool check_names(const struct arg *pairs, size_t n, char *err, size_t cap)
+static const char *locked(const struct param *p, bool local)
+{
+	if (!(p->flags & PARAM_MUTABLE))
+		return "can't set immutable config";
+	if ((p->flags & PARAM_PROTECTED) && own->enable_protected_configs != ALLOWED_YES &&
+	    !(own->enable_protected_configs == ALLOWED_LOCAL && local))
+		return "can't set protected config";
+	return NULL;
+}
+
+/* All names must be known, settable and different before any value is looked at. An alias differs from what it means. */
+static bool check_names(const struct arg *pairs, size_t n, bool local, char *err, size_t cap)
 {
 	for (size_t i = 0; i < n; i += 2) {
-		const struct param *p = config_param(pairs[i].p, pairs[i].n);
+		const struct param *p = config_row(pairs[i].p, pairs[i].n);
+		const char *why = p ? locked(config_meant(p), local) : NULL;
 		if (!p) {
 			snprintf(err, cap, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
 				 (int)pairs[i].n, pairs[i].p);
 			return false;
 		}
-		if (!(p->flags & PARAM_MUTABLE)) {
-			refuse(err, cap, &pairs[i], "can't set immutable config");
+		for (size_t j = 0; j < i && !why; j += 2)
+			if (config_row(pairs[j].p, pairs[j].n) == p)
+				why = "duplicate parameter";
+		if (why) {
+			refuse(err, cap, &pairs[i], why);
 			return false;
-		}
-		for (size_t j = 0; j < i; j += 2) {
-			if (config_param(pairs[j].p, pairs[j].n) == p) {
-				refuse(err, cap, &pairs[i], "duplicate parameter");
-				return false;
-			}
 		}
 	}
 	return true;
@@ -413,9 +363,9 @@ static const struct arg *pair_of(const struct arg *pairs, size_t n, const char *
 	return pairs;
 }
 
-bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *err, size_t cap)
+bool config_set(const struct arg *pairs, size_t n, bool local, config_apply *apply, char *err, size_t cap)
 {
-	if (!check_names(pairs, n, err, cap))
+	if (!check_names(pairs, n, local, err, cap))
 		return false;
 	struct config_draft *d = config_draft_create();
 	if (!d) {
@@ -426,7 +376,7 @@ bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *er
 	const char *why = NULL, *parameter = "";
 	const struct arg *blamed = &pairs[0];
 	for (size_t i = 0; i < n && !why; i += 2) {
-		const struct param *p = config_param(pairs[i].p, pairs[i].n);
+		const struct param *p = config_meant(config_row(pairs[i].p, pairs[i].n));
 		blamed = &pairs[i];
 		why = config_assign(d, p, &pairs[i + 1], 1);
 	}
@@ -435,7 +385,7 @@ bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *er
 	if (why) {
 		refuse(err, cap, blamed, why);
 	} else {
-		keep_password(d);
+		keep_secrets(d);
 		publish(&d->values);
 	}
 	munmap(d, sizeof *d);
@@ -444,40 +394,15 @@ bool config_set(const struct arg *pairs, size_t n, config_apply *apply, char *er
 
 /* ---- showing ---- */
 
-static const char *show(const struct param *p, const struct config *c, char out[CONFIG_TEXT])
-{
-	const void *field = (const char *)c + p->offset;
-	switch (p->type) {
-	case PARAM_BOOL:
-		return *(const bool *)field ? "yes" : "no";
-	case PARAM_ENUM:
-		return p->words[*(const int32_t *)field];
-	case PARAM_INT:
-		format_i64(out, *(const int64_t *)field);
-		return out;
-	case PARAM_OCTAL:
-		snprintf(out, CONFIG_TEXT, "%llo", (unsigned long long)*(const int64_t *)field);
-		return out;
-	case PARAM_MEMORY:
-		format_u64(out, *(const uint64_t *)field);
-		return out;
-	case PARAM_TEXT:
-	case PARAM_WORDS:
-		memcpy(out, field, CONFIG_TEXT);
-		out[CONFIG_TEXT - 1] = 0;
-		return out;
-	case PARAM_SECRET:
-		return c->password_set ? NULL : "";
-	default:
-		return p->text;
-	}
-}
-
 static bool wanted(const struct param *p, const struct arg *patterns, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (glob_match(patterns[i].p, patterns[i].n, p->name, strlen(p->name), true))
+	for (size_t i = 0; i < n; i++) {
+		const struct arg *a = &patterns[i];
+		bool pattern = memchr(a->p, '*', a->n) || memchr(a->p, '?', a->n) || memchr(a->p, '[', a->n);
+		if (pattern ? !(p->flags & PARAM_HIDDEN) && glob_match(a->p, a->n, p->name, strlen(p->name), true)
+			    : arg_ieq(a, p->name))
 			return true;
+	}
 	return false;
 }
 
@@ -485,28 +410,35 @@ void config_get(const struct arg *patterns, size_t n, config_visitor *each, void
 {
 	char text[CONFIG_TEXT];
 	for (size_t i = 0; i < PARAMS; i++) {
-		if (!wanted(&params[i], patterns, n))
+		if (!wanted(&config_params[i], patterns, n))
 			continue;
+		const struct param *p = config_meant(&config_params[i]);
 		const char *value = "";
 		for (int tries = 0; tries < READ_TRIES; tries++) {
 			uint64_t g = atomic_load_explicit(&config->generation, memory_order_acquire);
-			value = show(&params[i], config, text);
+			value = config_show(p, config, text);
 			atomic_thread_fence(memory_order_acquire);
 			if (!(g & 1) && g == atomic_load_explicit(&config->generation, memory_order_relaxed))
 				break;
 		}
-		each(arg, params[i].name, value);
+		each(arg, config_params[i].name, value);
 	}
 }
 
 /* ---- the password ---- */
 
+static const struct secret *find_secret(const char *name)
+{
+	return &secrets->of[secret_number(config_row(name, strlen(name)))];
+}
+
 bool config_password_is(const char *p, size_t n)
 {
-	unsigned char differs = n != secrets->len;
-	for (size_t i = 0; i < n && i < PASSWORD_MAX; i++)
-		differs |= (unsigned char)(p[i] ^ secrets->password[i]);
-	return !differs && n <= PASSWORD_MAX;
+	const struct secret *s = find_secret("requirepass");
+	unsigned char differs = n != s->len;
+	for (size_t i = 0; i < n && i < SECRET_MAX; i++)
+		differs |= (unsigned char)(p[i] ^ s->text[i]);
+	return !differs && n <= SECRET_MAX;
 }
 
 void config_secrets_follow(bool on)
@@ -518,6 +450,16 @@ void config_secrets_follow(bool on)
 
 const char *config_password(size_t *n)
 {
-	*n = secrets->len;
-	return secrets->password;
+	const struct secret *s = find_secret("requirepass");
+	*n = s->len;
+	return s->text;
+}
+
+const char *config_secret(const struct arg *name, size_t *n)
+{
+	const struct param *p = config_row(name->p, name->n);
+	if (!p || p->type != PARAM_SECRET)
+		return NULL;
+	*n = secrets->of[secret_number(p)].len;
+	return secrets->of[secret_number(p)].text;
 }

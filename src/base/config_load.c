@@ -128,9 +128,10 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 		load_include(d, at, path);
 		return;
 	}
-	const struct param *p = config_param(name->p, name->n);
+	const struct param *p = config_row(name->p, name->n);
 	if (!p)
 		fail(at, line, n, "Bad directive or wrong number of arguments");
+	p = config_meant(p);
 	const char *why = config_assign(d, p, words->v + 1, values);
 	/* A relative path that follows is meant from there, as in Redis. */
 	if (!why && str_ieq(name->p, name->n, "dir") && *d->values.dir && chdir(d->values.dir))

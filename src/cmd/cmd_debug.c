@@ -35,8 +35,8 @@ static bool local_client(void)
 
 static bool allowed(void)
 {
-	return config->enable_debug_command == DEBUG_COMMAND_YES ||
-	       (config->enable_debug_command == DEBUG_COMMAND_LOCAL && local_client());
+	return config->enable_debug_command == ALLOWED_YES ||
+	       (config->enable_debug_command == ALLOWED_LOCAL && local_client());
 }
 
 /* ---- SLEEP ---- */

@@ -70,13 +70,10 @@ static int within(long score)
 
 static struct scores meant(const struct config *values)
 {
-	long v[3] = {0};
-	const char *at = values->oom_score_adj_values;
+	int32_t v[3];
 	bool absolute = values->oom_score_adj == OOM_ADJ_ABSOLUTE, none = values->oom_score_adj == OOM_ADJ_NO;
 	for (int i = 0; i < 3; i++) {
-		char *end;
-		v[i] = strtol(at, &end, 10);
-		at = end;
+		v[i] = values->oom_score_adj_values[i];
 		/* To raise it is anybody's right. */
 		if (none && (i == 0 || v[i] < 0))
 			v[i] = 0;

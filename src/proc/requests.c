@@ -12,10 +12,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/crashers.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
 #include "proc/oom.h"
@@ -88,7 +90,7 @@ static const char *apply(const struct config *before, struct config *after, cons
 	}
 	*blamed = "oom-score-adj";
 	bool scores = before->oom_score_adj != after->oom_score_adj ||
-		      strcmp(before->oom_score_adj_values, after->oom_score_adj_values) != 0;
+		      memcmp(before->oom_score_adj_values, after->oom_score_adj_values, sizeof after->oom_score_adj_values) != 0;
 	if (scores && !oom_set(after))
 		return "Failed to set current oom_score_adj. Check server logs.";
 	*blamed = "dir";
@@ -107,7 +109,18 @@ static const char *apply(const struct config *before, struct config *after, cons
 	return NULL;
 }
 
-static void serve_config_set(struct channel_request *r)
+/* From a unix socket or over the loopback, by what the process has told before it could read from its client. */
+static bool is_local(const struct process *p)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+	if (p->peer.family == AF_INET)
+		return p->peer.ip[0] == 127;
+	if (p->peer.family == AF_INET6)
+		return memcmp(p->peer.ip, loopback6, sizeof loopback6) == 0;
+	return p->peer.family == AF_UNIX;
+}
+
+static void serve_config_set(struct channel_request *r, const struct process *p)
 {
 	struct arg pairs[PAIRS_MAX];
 	char err[512];
@@ -116,9 +129,10 @@ static void serve_config_set(struct channel_request *r)
 		answer(r, "ERR wrong number of arguments for 'config|set' command");
 		return;
 	}
+	crashers_hear(); /* where it comes from */
 	bool locked = config->password_set;
 	int64_t timeout = config->timeout;
-	if (!config_set(pairs, n, apply, err, sizeof err)) {
+	if (!config_set(pairs, n, is_local(p), apply, err, sizeof err)) {
 		answer(r, err);
 		return;
 	}
@@ -134,11 +148,15 @@ static void serve_secret(struct channel_request *r)
 {
 	static char *text;
 	size_t n;
-	const char *password = config_password(&n);
+	const char *secret = config_secret(&(struct arg){r->text, r->n}, &n);
+	if (!secret) {
+		answer(r, "ERR no such secret");
+		return;
+	}
 	if (!text)
 		text = config_secret_memory(1024);
 	text[0] = '+';
-	memcpy(text + 1, password, n);
+	memcpy(text + 1, secret, n);
 	channel_answer(r, text, n + 1, -1);
 }
 
@@ -228,7 +246,7 @@ static void serve(struct channel_request *r)
 		serve_auth(r, p);
 		return;
 	case REQUEST_CONFIG_SET:
-		serve_config_set(r);
+		serve_config_set(r, p);
 		return;
 	case REQUEST_CONFIG_GET_SECRET:
 		serve_secret(r);

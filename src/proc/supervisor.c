@@ -53,8 +53,8 @@ static void open_log(void)
 		exit(1);
 	}
 	if (config->syslog_enabled) {
-		static const int facilities[] = {LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4,
-						 LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7, LOG_USER};
+		static const int facilities[] = {LOG_USER,   LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3,
+						 LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7};
 		log_open_syslog(config->syslog_ident, facilities[config->syslog_facility]);
 	}
 }
@@ -88,7 +88,7 @@ static uint32_t fit_limits(void)
 	if (maxclients != config->maxclients) {
 		int n = snprintf(text, sizeof text, "%" PRId64, maxclients);
 		struct arg pair[2] = {{"maxclients", strlen("maxclients")}, {text, (size_t)n}};
-		config_set(pair, 2, accept_change, err, sizeof err);
+		config_set(pair, 2, true, accept_change, err, sizeof err);
 	}
 	return slots;
 }
