@@ -53,6 +53,12 @@ uint32_t access_db(const struct access *a);
  */
 bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out);
 
+/* The same for who looks at the key but does not use it (OBJECT, TYPE ...): its access clock stays as it is. */
+bool key_peek(struct access *a, uint32_t db, const struct arg *key, struct view *out);
+
+/* Seconds since what was found was last used, as its access clock has it. */
+uint32_t key_idle_seconds(const struct access *a, const struct view *v);
+
 /*
  * In ACCESS_READ: true when copying `n` bytes of a value must not be done in this mode; the handler returns CMD_LONG and is
  * run again in ACCESS_PINNED. Never true in the other modes.
@@ -73,6 +79,27 @@ bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const 
 
 /* As key_set_string with room for growth, for APPEND: `extra` appended to the present value; keeps the expiry. The key exists. */
 bool key_append(struct access *a, uint32_t db, const struct arg *key, const struct view *now, const char *extra, size_t n);
+
+/*
+ * Changing parts of a string value, which may be large: SETRANGE, SETBIT, BITFIELD. key_patch makes the value `len` bytes long (not less
+ * than it has; what is new is zero), its encoding ENC_RAW, and keeps the expiry; an absent key (`now` NULL) is made. Then patch_write
+ * overwrites any parts of it, `n` bytes in all, more or less: where nobody can see the block but by version it is changed where it is, and
+ * costs what is written; else it is copied once, with room for growth. Other changes of the key end the patch.
+ */
+struct patch {
+	char *value;   /* as it is now; read it at will */
+	uint64_t undo; /* so many bytes of it were there before, and go into the journal before they change */
+	uint32_t stripe;
+};
+bool key_patch(struct access *a, uint32_t db, const struct arg *key, const struct view *now, uint64_t len, uint64_t n, struct patch *out);
+bool patch_write(struct patch *p, uint64_t offset, const void *bytes, uint64_t n);
+
+/*
+ * A string value made where it will lie (BITOP): key_make gives `len` bytes to be filled, and key_made makes them what the key holds,
+ * ENC_RAW and without an expiry. Until then the key, and what was found of it, is as it was.
+ */
+char *key_make(struct access *a, const struct arg *key, uint64_t len, ref *block);
+bool key_made(struct access *a, uint32_t db, const struct arg *key, ref block);
 
 /* Changes only the expiry of a key that exists. */
 bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t due);

@@ -118,13 +118,21 @@ uint32_t cmd_db(const struct cmd *c)
 	return c->session->db;
 }
 
-bool find_key(struct cmd *c, const struct arg *key, struct view *out)
+static bool counted(struct cmd *c, bool found)
 {
-	bool found = key_find(c->access, cmd_db(c), key, out);
-
 	c->hits += found;
 	c->misses += !found;
 	return found;
+}
+
+bool find_key(struct cmd *c, const struct arg *key, struct view *out)
+{
+	return counted(c, key_find(c->access, cmd_db(c), key, out));
+}
+
+bool peek_key(struct cmd *c, const struct arg *key, struct view *out)
+{
+	return counted(c, key_peek(c->access, cmd_db(c), key, out));
 }
 
 enum find find_string(struct cmd *c, const struct arg *key, struct view *out, bool quiet)

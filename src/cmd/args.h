@@ -47,12 +47,16 @@ uint32_t cmd_db(const struct cmd *c);
 /* Looks a key up, for a command that reads it: counts a hit or a miss. */
 bool find_key(struct cmd *c, const struct arg *key, struct view *out);
 
-/* The same for a string; after FIND_WRONG_TYPE the error is replied. `quiet`: nothing is counted (INCR, APPEND ...). */
+/* The same for who looks but does not use it: its access clock stays. */
+bool peek_key(struct cmd *c, const struct arg *key, struct view *out);
+
+/* As find_key for a string; after FIND_WRONG_TYPE the error is replied. `quiet`: nothing is counted (INCR, APPEND ...). */
 enum find { FIND_NONE, FIND_STRING, FIND_WRONG_TYPE };
 enum find find_string(struct cmd *c, const struct arg *key, struct view *out, bool quiet);
 
-/* "string", "list" ... as TYPE says it. */
+/* "string", "list" ... as TYPE says it; "int", "embstr" ... as OBJECT ENCODING does. */
 const char *type_name(uint8_t type);
+const char *encoding_name(uint8_t encoding);
 
 /* ---- effects in the session's database, each counted as a change ---- */
 

@@ -160,7 +160,7 @@ static enum cmd_result tell(struct cmd *c, bool seconds, bool relative)
 {
 	struct view v;
 
-	if (!find_key(c, &c->argv[1], &v)) {
+	if (!peek_key(c, &c->argv[1], &v)) {
 		reply_i64(c->out, -2);
 	} else if (v.due == DUE_NONE) {
 		reply_i64(c->out, -1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands on keys of any type: DEL UNLINK EXISTS TYPE RENAME RENAMENX COPY. Looking for keys is in cmd_scan.c.
+ * Commands on keys of any type: DEL UNLINK EXISTS TYPE TOUCH RENAME RENAMENX COPY MOVE. Looking for keys is in cmd_scan.c, looking
+ * at them in cmd_object.c.
  *
  * Run in workers; those that change something have the stripes of all their keys locked. Own nothing; what a death
  * leaves is the transaction's business.
@@ -37,9 +38,29 @@ enum cmd_result cmd_unlink(struct cmd *c)
 	return delete_keys(c);
 }
 
-/* ---- EXISTS, TYPE ---- */
+/* ---- EXISTS, TYPE, TOUCH ---- */
 
 enum cmd_result cmd_exists(struct cmd *c)
+{
+	struct view v;
+	int64_t n = 0;
+
+	for (int i = 1; i < c->argc; i++)
+		n += peek_key(c, &c->argv[i], &v);
+	reply_i64(c->out, n);
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_type(struct cmd *c)
+{
+	struct view v;
+
+	reply_status(c->out, peek_key(c, &c->argv[1], &v) ? type_name(v.type) : "none");
+	return CMD_DONE;
+}
+
+/* Looking it up is what refreshes a key's access clock. */
+enum cmd_result cmd_touch(struct cmd *c)
 {
 	struct view v;
 	int64_t n = 0;
@@ -50,15 +71,7 @@ enum cmd_result cmd_exists(struct cmd *c)
 	return CMD_DONE;
 }
 
-enum cmd_result cmd_type(struct cmd *c)
-{
-	struct view v;
-
-	reply_status(c->out, find_key(c, &c->argv[1], &v) ? type_name(v.type) : "none");
-	return CMD_DONE;
-}
-
-/* ---- RENAME, COPY ---- */
+/* ---- RENAME, COPY, MOVE ---- */
 
 static bool same_key(const struct arg *a, const struct arg *b)
 {
@@ -141,6 +154,34 @@ enum cmd_result cmd_copy(struct cmd *c)
 		return CMD_DONE;
 	}
 	if (!put_copy(c, from, to_db, to))
+		return reply_oom(c);
+	effect_self(c);
+	reply_i64(c->out, 1);
+	return CMD_DONE;
+}
+
+/* A key has the same stripe in all databases, so the lock of the one it leaves is that of the one it goes to. */
+enum cmd_result cmd_move(struct cmd *c)
+{
+	const struct arg *key = &c->argv[1];
+	uint32_t to_db;
+	struct view v;
+	bool oom = false;
+
+	if (!want_db(c, &c->argv[2], &to_db, NULL))
+		return CMD_DONE;
+	if (to_db == cmd_db(c)) {
+		reply_error(c->out, "ERR source and destination objects are the same");
+		return CMD_DONE;
+	}
+	if (!key_find(c->access, cmd_db(c), key, &v) || key_find(c->access, to_db, key, &v)) {
+		reply_i64(c->out, 0);
+		return CMD_DONE;
+	}
+	if (!key_copy(c->access, cmd_db(c), key, to_db, key))
+		return reply_oom(c);
+	key_delete(c->access, cmd_db(c), key, &oom);
+	if (oom)
 		return reply_oom(c);
 	effect_self(c);
 	reply_i64(c->out, 1);

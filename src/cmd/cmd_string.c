@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands on strings: reading them, setting them, several at once, appending. Numbers are in cmd_number.c.
+ * Commands on whole strings: reading them, setting them, several at once. Parts of strings are in cmd_range.c, numbers in cmd_number.c.
  *
  * Run in workers, under the access their rows ask for: the stripes of their keys are locked for a write, nothing is for
  * a read, which may then see torn data and be run again. Own nothing; what a death leaves is the transaction's
@@ -8,7 +8,6 @@
  */
 #include "args.h"
 
-#include "base/config.h"
 #include "base/num.h"
 
 enum cmd_result cmd_get(struct cmd *c)
@@ -27,20 +26,11 @@ enum cmd_result cmd_get(struct cmd *c)
 	return CMD_DONE;
 }
 
-enum cmd_result cmd_strlen(struct cmd *c)
-{
-	struct view v;
-	enum find found = find_string(c, &c->argv[1], &v, false);
-
-	if (found != FIND_WRONG_TYPE)
-		reply_i64(c->out, found == FIND_NONE ? 0 : (int64_t)v.len);
-	return CMD_DONE;
-}
-
 /* ---- the options of SET and GETEX ---- */
 
 struct options {
 	bool nx, xx, get, keepttl, persist;
+	const struct arg *value;
 	const struct arg *expiry; /* its number, NULL: no expiry given */
 	bool seconds, relative;
 };
@@ -108,7 +98,7 @@ static bool take_options(struct cmd *c, int first, bool set, struct options *o)
 /* What SET did, as replicas hear it: the conditions were met, so only with a due time are they left out. */
 static void effect_set(struct cmd *c, const struct options *o, int64_t due)
 {
-	struct arg words[7] = {c->argv[0], c->argv[1], c->argv[2]};
+	struct arg words[7] = {c->argv[0], c->argv[1], *o->value};
 	char text[21];
 	int n = 3;
 
@@ -150,6 +140,11 @@ static bool reply_old(struct cmd *c, enum cmd_result *result)
 	return false;
 }
 
+static bool set_string(struct cmd *c, const struct arg *value, int64_t due)
+{
+	return key_set_string(c->access, cmd_db(c), &c->argv[1], value->p, value->n, ENC_AUTO, due);
+}
+
 static enum cmd_result set_with_options(struct cmd *c, const struct options *o)
 {
 	enum cmd_result result;
@@ -170,7 +165,7 @@ static enum cmd_result set_with_options(struct cmd *c, const struct options *o)
 		if (o->keepttl && found)
 			due = v.due;
 	}
-	if (!key_set_string(c->access, cmd_db(c), &c->argv[1], c->argv[2].p, c->argv[2].n, ENC_AUTO, due))
+	if (!set_string(c, o->value, due))
 		return reply_oom(c);
 	effect_set(c, o, due);
 	if (!o->get)
@@ -182,12 +177,53 @@ enum cmd_result cmd_set(struct cmd *c)
 {
 	struct options o;
 
-	if (c->argc > 3)
-		return take_options(c, 3, true, &o) ? set_with_options(c, &o) : CMD_DONE;
-	if (!key_set_string(c->access, cmd_db(c), &c->argv[1], c->argv[2].p, c->argv[2].n, ENC_AUTO, DUE_NONE))
+	if (c->argc > 3) {
+		if (!take_options(c, 3, true, &o))
+			return CMD_DONE;
+		o.value = &c->argv[2];
+		return set_with_options(c, &o);
+	}
+	if (!set_string(c, &c->argv[2], DUE_NONE))
 		return reply_oom(c);
 	effect_self(c);
 	reply_ok(c->out);
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_setex(struct cmd *c)
+{
+	return set_with_options(c, &(struct options){.value = &c->argv[3], .expiry = &c->argv[2], .seconds = true, .relative = true});
+}
+
+enum cmd_result cmd_psetex(struct cmd *c)
+{
+	return set_with_options(c, &(struct options){.value = &c->argv[3], .expiry = &c->argv[2], .relative = true});
+}
+
+enum cmd_result cmd_setnx(struct cmd *c)
+{
+	struct view v;
+	bool found = key_find(c->access, cmd_db(c), &c->argv[1], &v);
+
+	if (!found) {
+		if (!set_string(c, &c->argv[2], DUE_NONE))
+			return reply_oom(c);
+		effect_self(c);
+	}
+	reply_i64(c->out, !found);
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_getset(struct cmd *c)
+{
+	enum cmd_result result;
+
+	if (!reply_old(c, &result))
+		return result;
+	if (!set_string(c, &c->argv[2], DUE_NONE))
+		return reply_oom(c);
+	effect(c->access, cmd_db(c), 3, (struct arg[]){arg_of("SET"), c->argv[1], c->argv[2]});
+	c->changes++;
 	return CMD_DONE;
 }
 
@@ -316,34 +352,5 @@ enum cmd_result cmd_msetnx(struct cmd *c)
 	if (!set_pairs(c))
 		return reply_oom(c);
 	reply_i64(c->out, 1);
-	return CMD_DONE;
-}
-
-/* ---- APPEND ---- */
-
-enum cmd_result cmd_append(struct cmd *c)
-{
-	const struct arg *key = &c->argv[1], *more = &c->argv[2];
-	struct view v;
-	enum find found = find_string(c, key, &v, true);
-	size_t len = more->n;
-	bool done;
-
-	if (found == FIND_WRONG_TYPE)
-		return CMD_DONE;
-	if (found == FIND_STRING) {
-		len += v.len;
-		if (len > config->proto_max_bulk_len) {
-			reply_error(c->out, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-			return CMD_DONE;
-		}
-		done = key_append(c->access, cmd_db(c), key, &v, more->p, more->n);
-	} else {
-		done = key_set_string(c->access, cmd_db(c), key, more->p, more->n, ENC_AUTO, DUE_NONE);
-	}
-	if (!done)
-		return reply_oom(c);
-	effect_self(c);
-	reply_i64(c->out, (int64_t)len);
 	return CMD_DONE;
 }

@@ -14,6 +14,7 @@
 
 #define ACCESS_INLINE_KEYS 16u
 #define ACCESS_CLOCKS 8u
+#define LONG_VALUE (1u << 20) /* what is longer is read under a pin, and copied in pieces of this size */
 
 /* One running command. Private memory; one per process. */
 struct access {
@@ -72,6 +73,15 @@ struct spot {
 };
 bool spot_find(struct access *a, uint32_t db, const struct arg *key, struct spot *s);
 
+/* The same for a change: when the key is absent, with the bin it goes to, in a root made for it. False: no memory. */
+bool spot_prepare(struct access *a, uint32_t db, const struct arg *key, struct spot *s);
+
+/*
+ * Makes a block, which holds a whole item, what the key has: in place of what `s` found, or as a new key. Its due time is followed in the
+ * bin. False: no memory.
+ */
+bool spot_publish(struct spot *s, ref block, int64_t due);
+
 /* Removes what `s` found: cell, item, expiry count. Stripe held by a transaction. False: no memory. */
 bool spot_remove(struct spot *s);
 
@@ -80,10 +90,17 @@ static inline bool is_due(int64_t due, int64_t now)
 	return due != INT64_MIN && due <= now;
 }
 
+/* Flags of an item of this key. */
+static inline uint8_t item_flags(const struct arg *key, int64_t due)
+{
+	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
+}
+
 /* Access clock: seconds, 24 bits. */
+#define CLOCK_MASK 0xffffffu
 static inline uint32_t clock_of(int64_t now_ms)
 {
-	return (uint32_t)(now_ms / 1000) & 0xffffff;
+	return (uint32_t)(now_ms / 1000) & CLOCK_MASK;
 }
 
 /* db_sweep_retired with the sweep lock held. */

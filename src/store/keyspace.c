@@ -17,7 +17,6 @@
 #include "due.h"
 #include "internal.h"
 
-#define LONG_VALUE (1u << 20)
 #define IN_PLACE_MAX 1024u
 #define EMBSTR_MAX 44u
 
@@ -116,7 +115,7 @@ static void delete_expired(struct access *a, uint32_t db, const struct arg *key,
 	count_add(COUNTER_EXPIRED, 1);
 }
 
-bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out)
+static bool find(struct access *a, uint32_t db, const struct arg *key, struct view *out, bool touch)
 {
 	struct spot s;
 	if (cancel_requested())
@@ -128,10 +127,27 @@ bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view 
 			delete_expired(a, db, key, &s);
 		return false;
 	}
-	if (a->mode == ACCESS_READ)
+	if (touch && a->mode == ACCESS_READ)
 		note_clock(a, &s);
 	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
 	return true;
+}
+
+bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view *out)
+{
+	return find(a, db, key, out, true);
+}
+
+bool key_peek(struct access *a, uint32_t db, const struct arg *key, struct view *out)
+{
+	return find(a, db, key, out, false);
+}
+
+uint32_t key_idle_seconds(const struct access *a, const struct view *v)
+{
+	const struct item *i = at(v->item);
+	uint32_t last = (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> CLOCK_SHIFT);
+	return (clock_of(a->now) - last) & CLOCK_MASK;
 }
 
 bool access_is_long(const struct access *a, size_t n)
@@ -185,8 +201,7 @@ static bool write_in_place(struct access *a, struct spot *s, const struct parts 
 	return due_changed(s, s->parts.due, p->due);
 }
 
-/* Publishes a block as the key's item, in place of what `s` found or as a new key. */
-static bool publish(struct spot *s, ref block, int64_t due)
+bool spot_publish(struct spot *s, ref block, int64_t due)
 {
 	int64_t old_due = s->cell ? s->parts.due : DUE_NONE;
 	if (s->cell) {
@@ -201,8 +216,7 @@ static bool publish(struct spot *s, ref block, int64_t due)
 	return due_changed(s, old_due, due);
 }
 
-/* The shape of an item for `key`, and the spot it goes to (root made). False: no memory. */
-static bool prepare(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+bool spot_prepare(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
 {
 	if (spot_find(a, db, key, s))
 		return true;
@@ -213,15 +227,10 @@ static bool prepare(struct access *a, uint32_t db, const struct arg *key, struct
 	return true;
 }
 
-static uint8_t shape_flags(const struct arg *key, int64_t due)
-{
-	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
-}
-
 static bool set_value(struct access *a, uint32_t db, const struct arg *key, const struct parts *p, uint64_t room)
 {
 	struct spot s;
-	if (p->vlen > UINT32_MAX || cancel_requested() || !prepare(a, db, key, &s))
+	if (p->vlen > UINT32_MAX || cancel_requested() || !spot_prepare(a, db, key, &s))
 		return false;
 	if (fits_in_place(&s, p))
 		return write_in_place(a, &s, p);
@@ -231,58 +240,16 @@ static bool set_value(struct access *a, uint32_t db, const struct arg *key, cons
 		return false;
 	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), p);
 	memcpy(to, p->value, p->vlen);
-	return publish(&s, r, p->due);
+	return spot_publish(&s, r, p->due);
 }
 
 bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const char *value, size_t len, uint8_t encoding,
 		    int64_t due)
 {
 	struct parts p = {.key = key->p, .klen = key->n, .value = value, .vlen = len, .due = due,
-			  .flags = shape_flags(key, due), .type = TYPE_STRING,
+			  .flags = item_flags(key, due), .type = TYPE_STRING,
 			  .encoding = encoding == ENC_AUTO ? choose_encoding(value, len) : encoding};
 	return set_value(a, db, key, &p, 0);
-}
-
-/* Appends behind the value where the block has room and no pin sees it: only the header is changed, the room was unreachable. */
-static bool append_in_place(struct access *a, struct spot *s, const char *extra, size_t n)
-{
-	uint64_t bytes = item_bytes(s->parts.klen, s->parts.vlen, s->parts.flags);
-	struct item *i = at(s->item);
-	if (bytes + n > heap_block_size(s->item) || !pin_allows_change(s->parts.born))
-		return false;
-	if (!txn_touch(s->hash.stripe, i, sizeof *i))
-		return false;
-	memcpy((char *)i + bytes, extra, n);
-	struct parts p = s->parts;
-	p.vlen += n;
-	i->born_clock = p.born | (uint64_t)clock_of(a->now) << CLOCK_SHIFT;
-	uint64_t shape = i->shape;
-	shape = (shape & ~0xffffffffull) + p.vlen;
-	shape = (shape & ~(0xfull << 60)) | (uint64_t)ENC_RAW << 60;
-	__atomic_store_n(&i->shape, shape, __ATOMIC_RELAXED);
-	return true;
-}
-
-bool key_append(struct access *a, uint32_t db, const struct arg *key, const struct view *now, const char *extra, size_t n)
-{
-	struct spot s;
-	uint64_t len = now->len + n;
-	if (len > UINT32_MAX || !spot_find(a, db, key, &s))
-		return false;
-	if (append_in_place(a, &s, extra, n))
-		return true;
-	/* Room for as much again, 1 MiB at most, so that a value built by many small APPENDs is not copied each time. */
-	uint64_t bytes = item_bytes(key->n, len, s.parts.flags), room = bytes + (len < LONG_VALUE ? len : LONG_VALUE);
-	struct parts p = s.parts;
-	p.vlen = len;
-	p.encoding = ENC_RAW;
-	ref r = txn_alloc(room, BLOCK_DATA);
-	if (ref_is_none(r))
-		return false;
-	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), &p);
-	memcpy(to, s.parts.value, s.parts.vlen);
-	memcpy(to + s.parts.vlen, extra, n);
-	return publish(&s, r, p.due);
 }
 
 bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t due)
@@ -298,7 +265,7 @@ bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t d
 	}
 	struct parts p = s.parts;
 	p.due = due;
-	p.flags = shape_flags(key, due);
+	p.flags = item_flags(key, due);
 	return set_value(a, db, key, &p, 0);
 }
 
@@ -334,6 +301,6 @@ bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32
 	struct parts p = s.parts;
 	p.key = to->p;
 	p.klen = to->n;
-	p.flags = shape_flags(to, p.due);
+	p.flags = item_flags(to, p.due);
 	return set_value(a, to_db, to, &p, 0);
 }

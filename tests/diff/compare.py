@@ -49,6 +49,13 @@ def any_integer(words, ours, theirs, context=None):
     return exact(words, ours, theirs)
 
 
+def reference_count(words, ours, theirs, context=None):
+    """Which of the small numbers are shared is Redis's own affair: a copy of one is not."""
+    if ours[0] == theirs[0] == ":" and {ours[1], theirs[1]} <= {1, 2147483647}:
+        return None
+    return exact(words, ours, theirs)
+
+
 def iterate(words, connection, first):
     """All that a full iteration returns, from its first reply."""
     found, reply, rounds = set(), first, 0

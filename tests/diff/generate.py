@@ -99,6 +99,18 @@ class Generator:
     def integer(self):
         return self.random.choice(INTEGERS) if self.chance(0.85) else self.random.choice(NOT_INTEGERS)
 
+    def position(self):
+        """Of a byte, or a bit, from either end."""
+        if self.chance(0.9):
+            return b"%d" % self.random.randint(*self.pick((-3, 3), (-20, 20), (-100, 700)))
+        return self.integer()
+
+    def bit(self):
+        roll = self.random.random()
+        if roll < 0.93:
+            return b"%d" % self.random.randint(0, self.pick(16, 100, 1000, 5000))
+        return self.pick(b"1000000", b"4294967296", b"4294967297", b"-1", b"9223372036854775807", *NOT_INTEGERS)
+
     def float(self):
         return self.random.choice(FLOATS) if self.chance(0.8) else self.random.choice(NOT_FLOATS)
 
@@ -299,25 +311,95 @@ def _(g):
     return [g.key(), g.value()]
 
 
-@command("SETRANGE", 5)
+@command("SETRANGE", 10)
 def _(g):
-    return [g.key(), g.pick(b"0", b"1", b"5", b"100", b"-1", b"abc", b"536870912"), g.value()]
+    offset = g.position() if g.chance(0.95) else g.pick(b"536870911", b"536870912", b"4294967296", b"9223372036854775807")
+    if offset == b"536870911":
+        return [g.key(), offset, b"xy"]
+    return [g.key(), offset, g.value()]
 
 
-@command("GETRANGE", 5)
+@command("GETRANGE", 10)
 def _(g):
-    return [g.key(), g.pick(b"0", b"-1", b"-5", b"3", b"100", b"abc"), g.pick(b"0", b"-1", b"2", b"100", b"x")]
+    return [g.key(), g.position(), g.position()]
 
 
-@command("SUBSTR", 2)
+@command("SUBSTR", 3)
 def _(g):
-    return [g.key(), g.pick(b"0", b"-3", b"1"), g.pick(b"-1", b"2", b"100")]
+    return [g.key(), g.position(), g.position()]
 
 
-@command("LCS", 2)
+@command("LCS", 8)
 def _(g):
-    return [g.key(), g.key(), *g.some(0.3, [b"LEN"], [b"IDX"], [b"MINMATCHLEN", b"2"], [b"WITHMATCHLEN"])] \
-        if g.chance(0.2) else [g.key(), g.key(), b"LEN", b"IDX"]
+    return [g.key(), g.key(), *g.some(0.3, g.pick([b"LEN"], [b"IDX"]), [b"IDX"], [b"MINMATCHLEN", g.pick(b"0", b"1", b"2", b"4", b"-1",
+                                                                                                        b"abc", b"100000")],
+                                      [b"WITHMATCHLEN"], *([[b"MINMATCHLEN"]] if g.chance(0.1) else []))]
+
+
+# Bits.
+
+@command("SETBIT", 25)
+def _(g):
+    return [g.key(), g.bit(), g.pick(b"0", b"1") if g.chance(0.95) else g.pick(b"2", b"-1", b"abc", b"")]
+
+
+@command("GETBIT", 15)
+def _(g):
+    return [g.key(), g.bit()]
+
+
+@command("BITCOUNT", 20)
+def _(g):
+    return [g.key(), *g.pick([], [g.position(), g.position()], [g.position(), g.position(), g.pick(b"BIT", b"bit", b"BYTE", b"x")],
+                             [g.position()] if g.chance(0.2) else [])]
+
+
+@command("BITPOS", 20)
+def _(g):
+    range = [g.position(), g.position(), g.pick(b"BIT", b"BYTE", b"byte", b"x")]
+    return [g.key(), g.pick(b"0", b"1") if g.chance(0.95) else g.pick(b"2", b"-1", b"abc"), *range[:g.random.randint(0, 3)]]
+
+
+@command("BITOP", 15)
+def _(g):
+    op = g.pick(b"AND", b"OR", b"XOR", b"and", b"NOT", b"not", b"BOGUS" if g.chance(0.1) else b"XOR")
+    return [op, g.key(), *(g.keys(1) if op.upper() == b"NOT" and g.chance(0.9) else g.keys())]
+
+
+def field(g):
+    """The width of a field, and where it is."""
+    width = g.pick(b"u", b"i") + g.pick(b"1", b"2", b"3", b"5", b"7", b"8", b"9", b"13", b"16", b"31", b"32", b"33", b"63") \
+        if g.chance(0.9) else g.pick(b"i64", b"i64", b"i64", b"u64", b"i65", b"u0", b"i0", b"x8", b"", b"u", b"i", b"U8", b"u08", b"u-1")
+    return [width, g.bit() if g.chance(0.5) else b"#" + (b"%d" % g.random.randint(0, 20) if g.chance(0.9) else g.integer())]
+
+
+def fields(g):
+    out = []
+    for _ in range(g.random.randint(0, 5)):
+        if g.chance(0.3):
+            out += [b"OVERFLOW", g.pick(b"WRAP", b"SAT", b"FAIL", b"sat") if g.chance(0.97) else b"BOGUS"]
+        verb = g.pick(b"GET", b"SET", b"INCRBY", b"get", b"incrby")
+        number = b"%d" % g.random.randint(-300, 300) if g.chance(0.6) else g.integer()
+        out += [verb, *field(g), *([number] if verb.upper() != b"GET" else [])]
+    return out
+
+
+def small(words):
+    """Whether no number could be taken for a field far behind the others: strings of half a gigabyte take too long."""
+    numbers = [int(w.lstrip(b"#")) for w in words if w.lstrip(b"#").isdigit()]
+    return not any(1 << 24 <= n < 1 << 32 for n in numbers)
+
+
+@command("BITFIELD", 25)
+def _(g):
+    words = fields(g)
+    return [g.key(), *words] if small(words) else [g.key()]
+
+
+@command("BITFIELD_RO", 10)
+def _(g):
+    words = fields(g) if g.chance(0.2) else [w for _ in range(g.random.randint(0, 4)) for w in (b"GET", *field(g))]
+    return [g.key(), *words] if small(words) else [g.key()]
 
 
 # Keys.
@@ -421,9 +503,30 @@ def _(g):
     return []
 
 
-@command("OBJECT ENCODING", 5)
+@command("OBJECT ENCODING", 15)
 def _(g):
     return [g.key()]
+
+
+# A copy of a small number has a reference count of its own in Redis; here it is always that of the shared one.
+@command("OBJECT REFCOUNT", 3, how=compare.reference_count)
+def _(g):
+    return [g.key()]
+
+
+@command("OBJECT IDLETIME", 5, how=compare.near(2))
+def _(g):
+    return [g.key()]
+
+
+@command("OBJECT FREQ", 3)
+def _(g):
+    return [g.key()]
+
+
+@command("OBJECT", 2)
+def _(g):
+    return g.pick([], [b"ENCODING"], [b"BOGUS", g.key()], [b"FREQ", g.key(), g.key()], [b"HELP", b"x"])
 
 
 # Databases.
