@@ -217,3 +217,101 @@ setup() { empty_server; }
     expect OK sEt k v eX 100 nX
     expect '"v"' gEt k
 }
+
+@test "SETEX, PSETEX, SETNX, GETSET" {
+    expect OK SETEX k 100 v
+    matches '\(integer\) (99|100)' TTL k
+    expect OK PSETEX k 100000 w
+    matches '\(integer\) (99|100)[0-9]{3}' PTTL k
+    expect "(error) ERR invalid expire time in 'setex' command" SETEX k 0 v
+    expect "(error) ERR invalid expire time in 'psetex' command" PSETEX k -1 v
+    expect '(error) ERR value is not an integer or out of range' SETEX k abc v
+    expect '(integer) 0' SETNX k x
+    expect '"w"' GETSET k x
+    expect '(integer) -1' TTL k
+    expect '(nil)' GETSET other y
+    expect '"y"' GET other
+    expect '(integer) 1' SETNX third z
+    expect '"z"' GET third
+}
+
+@test "GETRANGE and SUBSTR" {
+    expect OK SET k 'This is a string'
+    expect '"This"' GETRANGE k 0 3
+    expect '"ing"' GETRANGE k -3 -1
+    expect '"This is a string"' GETRANGE k 0 -1
+    expect '"string"' SUBSTR k 10 100
+    expect '""' GETRANGE k 5 4
+    expect '""' GETRANGE k -1 -5
+    expect '"T"' GETRANGE k -100 0
+    expect '""' GETRANGE nothing 0 -1
+    expect '(error) ERR value is not an integer or out of range' GETRANGE nothing a 1
+}
+
+@test "GETRANGE of a large value, a part and most of it" {
+    head -c 3000000 /dev/zero | tr '\0' v | q -x SET big >/dev/null
+    expect '(integer) 3000000' SETRANGE big 1999999 abc
+    expect '"vabcv"' GETRANGE big 1999998 2000002
+    same 2499991 "$(q GETRANGE big 10 2500000 | tr -d '\n' | wc -c)"
+}
+
+@test "SETRANGE" {
+    expect OK SET k 'Hello World' PXAT 4102444800123
+    expect '(integer) 11' SETRANGE k 6 Redis
+    expect '"Hello Redis"' GET k
+    expect '(integer) 4102444800123' PEXPIRETIME k
+    expect '"raw"' OBJECT ENCODING k
+    expect '(integer) 13' SETRANGE k 12 x
+    expect '"Hello Redis\x00x"' GET k
+    expect '(integer) 13' SETRANGE k 100 ''
+    expect '(integer) 8' SETRANGE new 5 abc
+    expect '"\x00\x00\x00\x00\x00abc"' GET new
+    expect '(integer) 0' SETRANGE nothing 5 ''
+    expect '(integer) 0' EXISTS nothing
+    expect '(error) ERR offset is out of range' SETRANGE k -1 x
+    expect '(error) ERR string exceeds maximum allowed size (proto-max-bulk-len)' SETRANGE k 536870912 x
+    expect '(error) ERR string exceeds maximum allowed size (proto-max-bulk-len)' SETRANGE k 9223372036854775807 x
+}
+
+@test "what SETRANGE leaves out is zero, also where a longer value was" {
+    expect '(integer) 10' APPEND k 0123456789
+    expect '(integer) 60' APPEND k "$(printf 'x%.0s' {1..50})"
+    expect OK SET k short
+    expect '(integer) 6' APPEND k y
+    expect '(integer) 21' SETRANGE k 20 z
+    expect '"shorty\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00z"' GET k
+}
+
+@test "a copy and its original are changed in place apart" {
+    expect '(integer) 8' APPEND a original
+    expect '(integer) 1' COPY a b
+    expect '(integer) 8' SETRANGE a 0 ORI
+    expect '(integer) 1' SETBIT b 7 0
+    expect '"ORIginal"' GET a
+    expect '"nriginal"' GET b
+}
+
+@test "LCS" {
+    expect OK MSET a ohmytext b mynewtext
+    expect '"mytext"' LCS a b
+    expect '(integer) 6' LCS a b LEN
+    expect $'1) "matches"\n2) 1) 1) 1) (integer) 4\n         2) (integer) 7\n      2) 1) (integer) 5\n         2) (integer) 8\n      3) (integer) 4\n3) "len"\n4) (integer) 6' \
+        LCS a b IDX MINMATCHLEN 4 WITHMATCHLEN
+    expect '""' LCS a nothing
+    expect '(integer) 0' LCS nothing nothing LEN
+    expect '(error) ERR If you want both the length and indexes, please just use IDX.' LCS a b IDX LEN
+    expect '(error) ERR syntax error' LCS a b BOGUS
+    expect '(error) ERR value is not an integer or out of range' LCS a b MINMATCHLEN x
+}
+
+@test "LCS of long strings: what takes too much memory is refused, what takes too long is cancelled" {
+    head -c 10000 /dev/urandom | q -x SET a >/dev/null
+    head -c 13000 /dev/urandom | q -x SET b >/dev/null
+    expect '(integer) 10000' LCS a a LEN
+    expect '(integer) 13421' SETRANGE b 13420 x
+    expect '(error) ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len' LCS a b
+    only_bulkhead
+    expect OK CONFIG SET command-timeout 20
+    same '(error) TIMEOUT The command ran longer than command-timeout and was undone.' "$(r LCS a a LEN)"
+    expect OK CONFIG SET command-timeout 0
+}

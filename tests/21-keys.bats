@@ -158,6 +158,66 @@ setup() { empty_server; }
     expect '"onetwo"' GET a
 }
 
+@test "MOVE" {
+    expect OK SET a 1 PXAT 4102444800123
+    expect '(integer) 1' MOVE a 3
+    expect '(integer) 0' EXISTS a
+    expect '"1"' -n 3 GET a
+    expect '(integer) 4102444800123' -n 3 PEXPIRETIME a
+    expect '(integer) 1' -n 3 DBSIZE
+    expect OK SET a 2
+    expect '(integer) 0' MOVE a 3
+    expect '"2"' GET a
+    expect '(integer) 0' MOVE nothing 3
+    expect '(error) ERR source and destination objects are the same' MOVE a 0
+    expect '(error) ERR DB index is out of range' MOVE a 16
+    expect '(error) ERR value is not an integer or out of range' MOVE a b
+    expect OK SET soon 3 PX 1
+    sleep 0.01
+    expect '(integer) 0' MOVE soon 3
+}
+
+@test "OBJECT ENCODING" {
+    expect OK MSET n 12345 s hello long "$(printf 'x%.0s' {1..45})" zero 007
+    expect '"int"' OBJECT ENCODING n
+    expect '"embstr"' OBJECT ENCODING s
+    expect '"raw"' OBJECT ENCODING long
+    expect '"embstr"' OBJECT ENCODING zero
+    expect '(integer) 6' APPEND s '!'
+    expect '"raw"' OBJECT ENCODING s
+    expect '(nil)' OBJECT ENCODING nothing
+    expect "(error) ERR wrong number of arguments for 'object|encoding' command" OBJECT ENCODING
+}
+
+@test "OBJECT REFCOUNT, FREQ, HELP, mistakes" {
+    expect OK MSET n 9999 m 10000 s hello
+    expect '(integer) 2147483647' OBJECT REFCOUNT n
+    expect '(integer) 1' OBJECT REFCOUNT m
+    expect '(integer) 1' OBJECT REFCOUNT s
+    matches '\(error\) ERR An LFU maxmemory policy is not selected, .*' OBJECT FREQ s
+    expect '(nil)' OBJECT FREQ nothing
+    [[ $(r OBJECT HELP) == *ENCODING*IDLETIME*REFCOUNT* ]]
+    expect "(error) ERR unknown subcommand 'BOGUS'. Try OBJECT HELP." OBJECT BOGUS s
+}
+
+idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
+
+@test "OBJECT IDLETIME counts what looks at a key for no use, TOUCH" {
+    expect OK MSET read v looked v touched v
+    eventually 10 idle_for looked 2
+    expect '(integer) 1' EXISTS looked
+    expect string TYPE looked
+    expect '(integer) -1' TTL looked
+    expect '"embstr"' OBJECT ENCODING looked
+    expect '"v"' GET read
+    expect '(integer) 1' TOUCH touched nothing
+    idle_for looked 2
+    ! idle_for read 2
+    ! idle_for touched 2
+    expect '(nil)' OBJECT IDLETIME nothing
+    expect '(integer) 3' TOUCH read read touched
+}
+
 @test "RANDOMKEY" {
     expect '(nil)' RANDOMKEY
     expect OK SET only 1

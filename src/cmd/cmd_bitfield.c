@@ -158,7 +158,9 @@ static bool fit(wide *n, const struct operation *o)
 	if (o->overflow == FAIL)
 		return false;
 	if (o->overflow == SAT) {
-		*n = *n > max ? max : min;
+		/* What SET is given and lies further below the maximum than 64 bits can tell counts as above it, as it does in Redis. */
+		bool above = *n > max || (o->what == SET && o->width < 64 && max - *n > INT64_MAX);
+		*n = above ? max : min;
 		return true;
 	}
 	unsigned __int128 mask = ((unsigned __int128)1 << o->width) - 1, low = (unsigned __int128)*n & mask;

@@ -524,7 +524,7 @@ def _(g):
     return [g.key()]
 
 
-@command("OBJECT", 2)
+@command("OBJECT", 2, mutable=False)
 def _(g):
     return g.pick([], [b"ENCODING"], [b"BOGUS", g.key()], [b"FREQ", g.key(), g.key()], [b"HELP", b"x"])
 

@@ -329,6 +329,10 @@ static void prep_numbers(void)
 
 static void prep_others(void) { base(); key_add("other"), key_add("third"); }
 
+static void prep_raw(void) { base(); do_append(0, "a", "+"); do_append(0, "c", "+"); do_append(0, "c", "!"); }
+/* Longer than a page, in a block with room. */
+static void prep_long(void) { base(); do_set_n(0, ARG("new"), big, 6000, DUE_NONE); do_append(0, "new", "+"); }
+
 #define COMMAND(words, prepare) {words, prepare, NULL, false, false}
 
 static const struct operation operations[] = {
@@ -396,6 +400,38 @@ static const struct operation operations[] = {
 	COMMAND("MSET a 1 b 22 c 333 new 4444", base),
 	COMMAND("MSET new 1 new 22 a 1 a 333", base),
 	COMMAND("MSETNX new 1 other 22 third 333", prep_others),
+	COMMAND("SETNX new n", base),
+	COMMAND("SETEX new 100 n", base),
+	COMMAND("SETEX c 100 n", base),
+	COMMAND("PSETEX a 5000 n", base),
+	COMMAND("GETSET new n", base),
+	COMMAND("GETSET c n", base),
+	COMMAND("SETRANGE new 3 n", base),
+	COMMAND("SETRANGE a 1 AL", base),
+	COMMAND("SETRANGE a 12 n", base),
+	COMMAND("SETRANGE a 200 n", base),
+	COMMAND("SETRANGE c 1 UE", prep_raw),
+	COMMAND("SETRANGE c 3 n", prep_raw),
+	COMMAND("SETRANGE c 300 n", prep_raw),
+	COMMAND("SETRANGE a 1 AL", prep_pin),
+	COMMAND("SETRANGE new 4090 12345678", prep_long),
+	COMMAND("SETRANGE new 5998 12345678", prep_long),
+	COMMAND("SETBIT new 7 1", base),
+	COMMAND("SETBIT new 9000 1", base),
+	COMMAND("SETBIT a 3 0", base),
+	COMMAND("SETBIT c 9 0", prep_raw),
+	COMMAND("SETBIT c 40 1", prep_raw),
+	COMMAND("SETBIT a 3 0", prep_pin),
+	COMMAND("SETBIT new 20001 0", prep_long),
+	COMMAND("BITFIELD new SET u8 0 255 INCRBY i5 #3 -2", base),
+	COMMAND("BITFIELD a SET u8 0 65 INCRBY u4 35 3 SET u63 3 123456789", prep_raw),
+	COMMAND("BITFIELD c OVERFLOW SAT INCRBY u8 #1 255 SET i64 100 -1", prep_raw),
+	COMMAND("BITFIELD a SET u8 0 65 SET u8 8 66", prep_pin),
+	COMMAND("BITOP NOT new a", base),
+	COMMAND("BITOP NOT a a", base),
+	COMMAND("BITOP XOR c a b nokey", base),
+	COMMAND("BITOP OR a a b c", prep_pin),
+	COMMAND("BITOP AND c nokey1 nokey2", base),
 	COMMAND("APPEND new n", base),
 	COMMAND("APPEND a more", base),
 	COMMAND("APPEND c more", base),
@@ -422,6 +458,10 @@ static const struct operation operations[] = {
 	COMMAND("COPY c b DB 1", base),
 	COMMAND("COPY c new DB 2", base),
 	COMMAND("COPY c a DB 1 REPLACE", base),
+	COMMAND("MOVE b 1", base),
+	COMMAND("MOVE c 1", base),
+	COMMAND("MOVE a 2", prep_pin),
+	COMMAND("SELECT 1; MOVE a 2", base),
 	COMMAND("EXPIRE a 100", base),
 	COMMAND("EXPIRE c 100 GT", base),
 	COMMAND("EXPIRE c 10 LT", base),
