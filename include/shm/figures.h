@@ -8,6 +8,8 @@
 
 #include "shm/command_stats.h"
 #include "shm/control.h"
+#include "shm/events.h"
+#include "shm/slowlog.h"
 
 /* What had been counted at a moment: for what INFO tells per second. */
 struct rate_sample {
@@ -18,7 +20,9 @@ struct rate_sample {
 
 struct figures {
 	struct rate_sample samples[2]; /* the newer, the older */
+	struct event_series events[EVENTS];
 	struct shared_stats stats;
+	struct slowlog slowlog;
 };
 
 /* As this process sees it; set by control_create, never NULL afterwards. */

@@ -30,6 +30,9 @@ uint64_t heap_class_size(uint64_t size);
 /* Bytes of an allocated block. */
 uint64_t heap_block_size(ref block);
 
+/* The same of what may be torn or stale: 0, or any number, when it is no block. */
+uint64_t heap_block_bytes(ref block);
+
 /* Sums over all heaps and runs, without locks. */
 uint64_t heap_used(void);
 uint64_t heap_meta(void);

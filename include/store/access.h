@@ -57,6 +57,9 @@ struct store_memory {
 };
 void store_memory(struct store_memory *out);
 
+/* A line about each heap. */
+void store_heaps(struct buf *out);
+
 /* True when `used` is above config->maxmemory (never with maxmemory 0). Cheap enough for every write. */
 bool store_over_limit(void);
 

@@ -68,6 +68,9 @@ bool access_is_long(const struct access *a, size_t n);
 /* ACCESS_READ: true while what was read so far is known to be untorn; long copies ask before each further 64 KiB. */
 bool access_still_valid(const struct access *a);
 
+/* Bytes that a key takes in all: its block, its places in the index and in the due queue. Safe on torn data. */
+uint64_t key_memory(const struct view *v);
+
 /* ---- changes: ACCESS_WRITE only. false: no memory; the handler answers with reply_oom() and returns CMD_ABORT ---- */
 
 /*
@@ -122,7 +125,11 @@ void effect_key(struct access *a, uint32_t db, const char *verb, const struct ar
 /* ---- whole databases ---- */
 
 /* Number of keys, keys with an expiry, and the mean time to live in ms of a sample. Without locks, exact for own writes. */
-struct db_stats { uint64_t keys, expires; int64_t avg_ttl; };
+struct db_stats {
+	uint64_t keys, expires;
+	int64_t avg_ttl;
+	uint64_t index_bytes, due_bytes; /* of the tables, of the due queues */
+};
 void db_stats(uint32_t db, struct db_stats *out);
 
 /* ACCESS_WRITE on all stripes: empties a database (or all: db == DB_ALL). The old keys are swept afterwards. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "shm/events.h"
 
 #define RUN_MAX 16          /* a few microseconds */
 #define WANTS_EACH 1000     /* us: who asks for commands as quick as that wants to see each of them */
@@ -18,6 +19,12 @@ static int run_max(void)
 {
 	int64_t slow = config->slowlog_log_slower_than;
 	return slow >= 0 && slow < WANTS_EACH ? 1 : RUN_MAX;
+}
+
+static bool is_slow(uint64_t us)
+{
+	int64_t slow = config->slowlog_log_slower_than;
+	return slow >= 0 && us >= (uint64_t)slow;
 }
 
 static void read_clock(struct session *s)
@@ -44,9 +51,12 @@ void stats_end_run(struct session *s, const struct cmd *c)
 
 	read_clock(s);
 	uint64_t ns = s->clock_ns > before ? (uint64_t)(s->clock_ns - before) : 0;
-	command_stats_add(s->timed->number, s->run, ns, slow, config->latency_tracking);
+	uint64_t last = command_stats_add(s->timed->number, s->run, ns, slow, config->latency_tracking);
 	s->run = 0;
 	s->held_up = held_up;
+	event_took(s->timed->flags & COMMAND_FAST ? EVENT_FAST_COMMAND : EVENT_COMMAND, last);
+	if (c != NULL && is_slow(last / 1000) && !(s->timed->flags & COMMAND_SKIP_SLOWLOG))
+		slowlog_note(c, last / 1000);
 }
 
 void stats_errors(struct session *s, uint64_t before, const struct command *row, bool rejected)

@@ -57,6 +57,9 @@ static inline void stats_after(struct cmd *c, bool last)
 		stats_end_run(s, c);
 }
 
+/* Enters the command into the slow log. */
+void slowlog_note(const struct cmd *c, uint64_t us);
+
 /* After errors were replied since `before`: counts them. `row`: the command's, if there is one; `rejected`: it did not run. */
 void stats_errors(struct session *s, uint64_t before, const struct command *row, bool rejected);
 

@@ -65,6 +65,17 @@ uint64_t heap_block_size(ref block)
 	return s->magic == RUN_MAGIC ? (uint64_t)s->nslabs * SLAB_BYTES - RUN_HEAD : s->size;
 }
 
+uint64_t heap_block_bytes(ref block)
+{
+	const struct slab *s = peek((ref){block.off & ~(uint64_t)(SLAB_BYTES - 1)}, sizeof *s);
+
+	if (!s)
+		return 0;
+	if (__atomic_load_n(&s->magic, __ATOMIC_RELAXED) == RUN_MAGIC)
+		return (uint64_t)__atomic_load_n(&s->nslabs, __ATOMIC_RELAXED) * SLAB_BYTES;
+	return __atomic_load_n(&s->size, __ATOMIC_RELAXED);
+}
+
 /* ---- lists of slabs with room ---- */
 
 static void list_add(struct heap *h, struct slab *s)

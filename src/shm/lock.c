@@ -17,6 +17,7 @@
 #include "base/stop.h"
 #include "shm/channel.h"
 #include "shm/control.h"
+#include "shm/events.h"
 
 #define SPIN_NS 1000u
 #define STARVE_NS 1000000u
@@ -112,6 +113,7 @@ bool lock_wait(lock_word *l, uint32_t me, bool cancellable)
 	deadline_waiting = !cancellable;
 	bool taken = wait_on(l, me, cancellable, start);
 	deadline_waiting = 0;
+	event_took(EVENT_LOCK_WAIT, clock_mono_ns() - start);
 	return taken;
 }
 

@@ -313,6 +313,8 @@ static void add_up(const struct root *root, struct db_stats *out)
 		const struct bin *b = &root->bins[i];
 		out->keys += __atomic_load_n(&b->count, __ATOMIC_RELAXED);
 		out->expires += __atomic_load_n(&b->expires, __ATOMIC_RELAXED);
+		out->index_bytes += (uint64_t)__atomic_load_n(&b->nbuckets, __ATOMIC_RELAXED) * CELLS * 8;
+		out->due_bytes += (uint64_t)__atomic_load_n(&b->due_cap, __ATOMIC_RELAXED) * 8;
 		/* A word of the queue from somewhere in it, as a sample; stale ones are few. */
 		uint32_t n = __atomic_load_n(&b->ndue, __ATOMIC_RELAXED);
 		ref q = {__atomic_load_n(&b->due.off, __ATOMIC_RELAXED)};

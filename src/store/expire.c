@@ -18,6 +18,7 @@
 #include "shm/arena.h"
 #include "shm/channel.h"
 #include "shm/control.h"
+#include "shm/events.h"
 #include "shm/wake.h"
 #include "due.h"
 #include "internal.h"
@@ -263,20 +264,25 @@ static void sleep_until(int64_t when)
 
 void expirer_run(void)
 {
+	struct store_memory memory;
 	int64_t look = 0;
 	/* One that died may have taken this down and swept nothing. */
 	atomic_store(&SUPER->sweep_wanted, 1);
 	while (!stop_requested()) {
 		channel_follow_log();
-		int64_t now = clock_wall_ms();
+		int64_t start = clock_mono_ns(), now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
 		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested(); g++)
 			if (all || atomic_load(hint_word(g)) <= (uint64_t)now)
 				expire_group(g);
 		if (all)
 			look = now + LOOK_MS;
+		int64_t took = clock_mono_ns() - start;
+		count_add(COUNTER_EXPIRE_US, (uint64_t)took / 1000);
+		event_took(EVENT_EXPIRE_CYCLE, (uint64_t)took);
 		expirer_sweep();
 		arena_keep_house();
+		store_memory(&memory); /* for its peak */
 		sleep_until(look);
 	}
 }

@@ -31,6 +31,20 @@ void store_memory(struct store_memory *out)
 	out->peak = peak > out->used ? peak : out->used;
 }
 
+uint64_t key_memory(const struct view *v)
+{
+	return heap_block_bytes(v->item) + 8 + (v->due != DUE_NONE ? 8 : 0);
+}
+
+void store_heaps(struct buf *out)
+{
+	for (uint32_t i = 0; i < SUPER->heaps; i++)
+		buf_printf(out, "heap %u: %llu bytes in blocks, %llu of them no data\n", i,
+			   (unsigned long long)__atomic_load_n(&store_heap(i)->used, __ATOMIC_RELAXED),
+			   (unsigned long long)__atomic_load_n(&store_heap(i)->meta, __ATOMIC_RELAXED));
+	buf_printf(out, "runs of slabs: %llu bytes\n", (unsigned long long)__atomic_load_n(&SUPER->arena.used, __ATOMIC_RELAXED));
+}
+
 bool store_over_limit(void)
 {
 	uint64_t limit = (uint64_t)control->config.maxmemory;

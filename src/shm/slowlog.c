@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The slow log (shm/slowlog.h). Run by workers.
+ *
+ * Owns the ring in the shared figures. No lock: a number is taken from a counter, and with it an entry. Who dies in the middle of writing one
+ * leaves an entry without a number, which readers skip and the next one to come round writes over. Nobody trusts an entry: it is
+ * copied, its check compared, and only the copy looked at.
+ */
+#include "shm/slowlog.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "shm/figures.h"
+
+static uint64_t check_of(const struct slow_entry *e, uint64_t id)
+{
+	const uint64_t key[2] = {id, e->nbytes};
+	size_t head = offsetof(struct slow_entry, text) - offsetof(struct slow_entry, time);
+	return hash_bytes(&e->time, head + (e->nbytes <= SLOWLOG_ROOM ? e->nbytes : 0), key);
+}
+
+static void forget_before(uint64_t id)
+{
+	uint64_t first = atomic_load(&figures->slowlog.first);
+	while (first < id && !atomic_compare_exchange_weak(&figures->slowlog.first, &first, id))
+		;
+}
+
+void slowlog_add(int64_t time, uint64_t us, const struct arg *words, uint32_t n, uint64_t keep)
+{
+	uint64_t id = atomic_fetch_add(&figures->slowlog.next, 1);
+	struct slow_entry *e = &figures->slowlog.ring[id % SLOWLOG_MAX];
+	uint32_t at = 0, i = 0;
+
+	atomic_store(&e->number, 0);
+	atomic_thread_fence(memory_order_release);
+	e->time = time;
+	e->us = us;
+	memset(e->ends, 0, sizeof e->ends);
+	for (; i < n && i < SLOWLOG_WORDS && words[i].n <= SLOWLOG_ROOM - at; i++) {
+		if (words[i].n > 0)
+			memcpy(e->text + at, words[i].p, words[i].n);
+		e->ends[i] = at += (uint32_t)words[i].n;
+	}
+	e->nwords = i;
+	e->nbytes = at;
+	e->check = check_of(e, id);
+	atomic_store_explicit(&e->number, id + 1, memory_order_release);
+	keep = keep < SLOWLOG_MAX ? keep : SLOWLOG_MAX;
+	if (id + 1 > keep)
+		forget_before(id + 1 - keep);
+}
+
+void slowlog_range(uint64_t *first, uint64_t *next)
+{
+	*first = atomic_load(&figures->slowlog.first);
+	*next = atomic_load(&figures->slowlog.next);
+	if (*first > *next)
+		*first = *next;
+	if (*next - *first > SLOWLOG_MAX)
+		*first = *next - SLOWLOG_MAX;
+}
+
+static bool is_there(uint64_t id)
+{
+	return atomic_load_explicit(&figures->slowlog.ring[id % SLOWLOG_MAX].number, memory_order_acquire) == id + 1;
+}
+
+bool slowlog_read(uint64_t id, struct slow_entry *out)
+{
+	const struct slow_entry *e = &figures->slowlog.ring[id % SLOWLOG_MAX];
+
+	if (!is_there(id))
+		return false;
+	memcpy((void *)out, (const void *)e, sizeof *out);
+	if (out->nwords > SLOWLOG_WORDS || out->nbytes > SLOWLOG_ROOM || out->check != check_of(out, id))
+		return false;
+	/* A check that fits is no promise: any process may have written it. */
+	for (uint32_t i = 0; i < out->nwords; i++)
+		if (out->ends[i] > out->nbytes || (i > 0 && out->ends[i] < out->ends[i - 1]))
+			return false;
+	return true;
+}
+
+struct arg slow_word(const struct slow_entry *e, uint32_t i)
+{
+	uint32_t from = i ? e->ends[i - 1] : 0;
+	return i < e->nwords ? (struct arg){e->text + from, e->ends[i] - from} : (struct arg){e->text, 0};
+}
+
+uint64_t slowlog_length(void)
+{
+	uint64_t first, next, n = 0;
+
+	slowlog_range(&first, &next);
+	for (uint64_t id = first; id < next; id++)
+		n += is_there(id);
+	return n;
+}
+
+void slowlog_reset(void)
+{
+	forget_before(atomic_load(&figures->slowlog.next));
+}
