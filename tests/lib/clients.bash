@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Loaded by the bats files of client libraries, after server.bash: fetching a library, or skipping where that cannot be done.
+
+# well COMMAND... PORT CASE: the program of tests/clients must end with "well", against an empty server.
+well() {
+    empty_server
+    run timeout 60 "$@"
+    [[ $status == 0 && ${lines[-1]} == well ]] || fail "$*" "$output"
+}
+
+# debian_package PACKAGE COMMAND...: installs the package if the command fails. Sets MISSING when it still does.
+debian_package() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 && return
+    timeout 200 bash -c '. "$0/scripts/need.sh" && install_packages "$1"' "$ROOT" "$package" >/dev/null 2>&1 3>&- || true
+    "$@" >/dev/null 2>&1 || export MISSING="Debian's $package cannot be had (no network?)"
+}
+
+# node_package NAME@VERSION: installs it below BATS_FILE_TMPDIR, and sets NODE_PATH. Sets MISSING when that fails.
+node_package() {
+    debian_package npm npm --version
+    export NODE_PATH=$BATS_FILE_TMPDIR/node_modules
+    (cd "$BATS_FILE_TMPDIR" && timeout 100 npm install --silent --no-audit --no-fund "$1") >/dev/null 2>&1 3>&- ||
+        export MISSING="npm cannot fetch $1 (no network?)"
+}
+
+there() { [[ -z ${MISSING:-} ]] || skip "$MISSING"; }
