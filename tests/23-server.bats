@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
-# INFO, CONFIG, CLIENT, COMMAND, DEBUG, TIME, HELP, AUTH.
+# INFO, CONFIG, CLIENT, COMMAND, CLUSTER, MODULE, FUNCTION, SCRIPT, LOLWUT, TIME, HELP, AUTH.
 
 load lib/server
 
@@ -237,38 +237,6 @@ setup() { empty_server; }
     (($(for _ in {1..40}; do q LOLWUT | md5sum; done | sort -u | wc -l) > 1))
     # redis-cli prints what LOLWUT answers as it is.
     expect 'ERR value is not an integer or out of range' LOLWUT VERSION 5 x
-}
-
-@test "DEBUG OBJECT" {
-    expect OK SET n 123
-    expect OK SET s text
-    expect OK SET l "$(printf 'x%.0s' {1..45})"
-    matches 'Value at:0x[0-9a-f]+ refcount:[0-9]+ encoding:int serializedlength:[0-9]+ lru:[0-9]+ lru_seconds_idle:[0-9]+' DEBUG OBJECT n
-    matches '.* encoding:embstr .*' DEBUG OBJECT s
-    matches '.* encoding:raw .*' DEBUG OBJECT l
-    expect '(error) ERR no such key' DEBUG OBJECT nothing
-    # A short number is written as one, even where it is kept as text.
-    q SET n 1 >/dev/null && q APPEND n 1 >/dev/null
-    matches '.* encoding:raw serializedlength:2 .*' DEBUG OBJECT n
-}
-
-@test "DEBUG SLEEP delays only its caller" {
-    only_bulkhead
-    q DEBUG SLEEP 2 >"$BATS_TEST_TMPDIR/slept" 3>&- &
-    sleeper=$!
-    sleep 0.1
-    start=${EPOCHREALTIME/./}
-    for i in {1..20}; do expect "\"$i\"" ECHO "$i"; done
-    expect OK SET k v
-    ((${EPOCHREALTIME/./} - start < 1000000)) || fail "others waited"
-    wait "$sleeper"
-    same OK "$(cat "$BATS_TEST_TMPDIR/slept")"
-}
-
-@test "DEBUG is refused unless it is enabled" {
-    start_server --enable-debug-command no
-    matches '\(error\) ERR DEBUG command not allowed.*' DEBUG SLEEP 0
-    stop_server
 }
 
 @test "TIME" {

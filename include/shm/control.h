@@ -128,7 +128,14 @@ struct control {
 /* Words that every process writes: nothing may depend on their being right. */
 struct control_commons {
 	_Atomic uint64_t next_client_id;       /* a worker takes the next one when it accepts */
+	_Atomic uint32_t paused;               /* PAUSED_* bits, set by DEBUG */
+	_Atomic uint32_t rest_ms;              /* how long a client rests before its buffers shrink: REST_*, or so many ms + 1; set by DEBUG */
 };
+#define PAUSED_EXPIRY 1u  /* the expirer deletes nothing that is due; nobody sees such a key for that */
+#define PAUSED_CRON 2u    /* nor does it free what flushes and pins have left */
+#define PAUSED_BUFFERS 4u /* the buffers of resting clients stay as they are */
+#define REST_DEFAULT 0u
+#define REST_NEVER UINT32_MAX
 
 /* The region as this process sees it; set before any fork, never NULL afterwards. Read-only in a child. */
 extern struct control *control;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DEBUG, where enable-debug-command allows it: SLEEP, OBJECT, FSCK, and ways to die.
+ * DEBUG, where enable-debug-command allows it: who may, which subcommands there are, and those that need no data.
  *
- * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; FSCK keeps writers waiting, not
- * readers.
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else. What DEBUG switches for all processes are words of the
+ * commons, which they look at whenever they act; one that dies after writing its word has switched, and leaves nothing else.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +12,15 @@
 #include "args.h"
 #include "base/clock.h"
 #include "base/config.h"
-#include "base/deadline.h"
+#include "base/glob.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/panic.h"
 #include "base/stop.h"
+#include "cmd_debug.h"
 #include "shm/control.h"
-#include "shm/layout.h"
+#include "shm/wake.h"
 #include "store/access.h"
-#include "store/fsck.h"
 
 #define SLEEP_PIECE_NS 100000000
 
@@ -68,149 +69,271 @@ static void debug_sleep(struct cmd *c)
 		reply_ok(c->out);
 }
 
-/* ---- OBJECT ---- */
+/* ---- replies ---- */
 
-#define RDB_NUMBER_MAX 11u /* longest text that may be a number there */
-
-/* What a string takes in an RDB file, uncompressed. Short numbers are numbers there, however they are kept here. */
-static size_t serialized_length(const struct view *v)
+/* As it comes, the code included. Not counted among the errors, which it only plays. */
+static void debug_error(struct cmd *c)
 {
-	int64_t n;
+	const struct arg *text = &c->argv[2];
 
-	if (v->len <= RDB_NUMBER_MAX && parse_i64(v->value, v->len, &n)) {
-		if (n >= INT8_MIN && n <= INT8_MAX)
-			return 2;
-		if (n >= INT16_MIN && n <= INT16_MAX)
-			return 3;
-		if (n >= INT32_MIN && n <= INT32_MAX)
-			return 5;
+	reply_raw(c->out, "-", 1);
+	size_t at = c->out->out.len;
+	reply_raw(c->out, text->p, text->n);
+	for (char *p = c->out->out.data + at; p < c->out->out.data + c->out->out.len; p++)
+		if (*p == '\r' || *p == '\n')
+			*p = ' ';
+	reply_literal(c->out, "\r\n");
+}
+
+static void reply_three(struct cmd *c, void (*header)(struct reply *, size_t))
+{
+	header(c->out, 3);
+	for (int i = 0; i < 3; i++)
+		reply_i64(c->out, i);
+}
+
+static void reply_a_map(struct cmd *c)
+{
+	reply_map(c->out, 3);
+	for (int i = 0; i < 3; i++) {
+		reply_i64(c->out, i);
+		reply_bool(c->out, i == 1);
 	}
-	return v->len + (v->len < 64 ? 1 : v->len < 16384 ? 2 : v->len <= UINT32_MAX ? 5 : 9);
 }
 
-/* The access clock of an item: seconds, 24 bits of them. */
-static uint32_t clock_of_item(ref item)
+static void reply_an_attribute(struct cmd *c)
 {
-	const struct item *i = peek(item, sizeof *i);
-	return i == NULL ? 0 : (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> 40);
-}
-
-static int describe_object(struct access *a, void *arg)
-{
-	static const char *const encodings[] = {[ENC_INT] = "int", [ENC_EMBSTR] = "embstr", [ENC_RAW] = "raw"};
-	struct cmd *c = arg;
-	struct view v;
-	char line[160];
-
-	cmd_start_over(c);
-	if (!key_find(a, cmd_db(c), &c->argv[2], &v)) {
-		reply_error(c->out, "ERR no such key");
-		return CMD_DONE;
+	if (c->out->proto > 2) {
+		reply_attribute(c->out, 1);
+		reply_bulk_str(c->out, "key-popularity");
+		reply_array(c->out, 2);
+		reply_bulk_str(c->out, "key:123");
+		reply_i64(c->out, 90);
 	}
-	uint32_t clock = clock_of_item(v.item), idle = ((uint32_t)(access_now(a) / 1000) - clock) & 0xffffff;
-	snprintf(line, sizeof line,
-		 "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
-		 (unsigned long long)v.item.off,
-		 v.encoding < sizeof encodings / sizeof encodings[0] && encodings[v.encoding] ? encodings[v.encoding]
-											      : "unknown",
-		 serialized_length(&v), clock, idle);
-	reply_status(c->out, line);
-	return CMD_DONE;
+	reply_bulk_str(c->out, "Some real reply following the attribute");
 }
 
-static void debug_object(struct cmd *c)
+static void reply_a_push(struct cmd *c)
 {
-	const struct arg *key = &c->argv[2];
-	struct plan plan = {.kind = PLAN_READ, .db = cmd_db(c), .now = c->session->now, .nkeys = 1, .keys = &key};
-
-	int result = access_run(&plan, describe_object, c);
-	if (result == ACCESS_CANCELLED)
-		reply_cancelled(c);
-	else if (result < 0)
-		reply_oom(c);
+	if (c->out->proto < 3) {
+		reply_error(c->out, "ERR RESP2 is not supported by this command");
+		return;
+	}
+	reply_push(c->out, 2);
+	reply_bulk_str(c->out, "server-cpu-usage");
+	reply_i64(c->out, 42);
+	reply_bulk_str(c->out, "Some real reply following the push reply");
 }
 
-/* ---- FSCK ---- */
-
-static int fsck_body(struct access *a, void *arg)
+/* One reply of each type, for those who write clients. */
+static void debug_protocol(struct cmd *c)
 {
-	struct cmd *c = arg;
-	char why[256];
+	static const char verbatim[] = "This is a verbatim\nstring", big[] = "1234567999999999999999999999999999999";
+	const struct arg *type = &c->argv[2];
 
-	(void)a;
-	cmd_start_over(c);
-	/* The locks were waited for under command-timeout; the check itself takes the time it takes, and looks at no flag. */
-	deadline_settle();
-	if (store_fsck_beside(why, sizeof why))
-		reply_ok(c->out);
+	if (arg_ieq(type, "string"))
+		reply_bulk_str(c->out, "Hello World");
+	else if (arg_ieq(type, "integer"))
+		reply_i64(c->out, 12345);
+	else if (arg_ieq(type, "double"))
+		reply_double(c->out, 3.141);
+	else if (arg_ieq(type, "bignum"))
+		reply_bignum(c->out, big, sizeof big - 1);
+	else if (arg_ieq(type, "null"))
+		reply_null(c->out);
+	else if (arg_ieq(type, "array"))
+		reply_three(c, reply_array);
+	else if (arg_ieq(type, "set"))
+		reply_three(c, reply_set);
+	else if (arg_ieq(type, "map"))
+		reply_a_map(c);
+	else if (arg_ieq(type, "attrib"))
+		reply_an_attribute(c);
+	else if (arg_ieq(type, "push"))
+		reply_a_push(c);
+	else if (arg_ieq(type, "verbatim"))
+		reply_verbatim(c->out, "txt", verbatim, sizeof verbatim - 1);
+	else if (arg_ieq(type, "true"))
+		reply_bool(c->out, true);
+	else if (arg_ieq(type, "false"))
+		reply_bool(c->out, false);
 	else
-		reply_errorf(c->out, "ERR The store is damaged: %s", why);
+		reply_error(c->out, "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|"
+				    "null|array|set|map|attrib|push|verbatim|true|false");
+}
+
+static void debug_stringmatch(struct cmd *c)
+{
+	reply_i64(c->out, glob_match(c->argv[2].p, c->argv[2].n, c->argv[3].p, c->argv[3].n, false));
+}
+
+static void debug_log(struct cmd *c)
+{
+	log_warning("DEBUG LOG: %.*s", c->argv[2].n < LOG_MESSAGE_MAX ? (int)c->argv[2].n : LOG_MESSAGE_MAX, c->argv[2].p);
+	reply_ok(c->out);
+}
+
+/* ---- switches for all processes ---- */
+
+/* As atoi reads it: what is no number is 0. */
+static bool is_on(const struct arg *a)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%.*s", a->n < sizeof text ? (int)a->n : (int)sizeof text - 1, a->p);
+	return atoi(text) != 0;
+}
+
+static void switch_bit(uint32_t bit, bool on)
+{
+	if (on)
+		atomic_fetch_or(&control_commons->paused, bit);
+	else
+		atomic_fetch_and(&control_commons->paused, ~bit);
+}
+
+static int nothing(struct access *a, void *arg)
+{
+	(void)a;
+	cmd_start_over(arg);
 	return CMD_DONE;
 }
 
-static void debug_fsck(struct cmd *c)
+/*
+ * Pauses a part of the expirer's work, or lets it go on. It asks under the lock of each stripe: who has had every stripe since the
+ * switch knows that it has heard.
+ */
+static void switch_expirer(struct cmd *c, uint32_t bit, bool pause)
 {
 	struct plan plan = {.kind = PLAN_WRITE_ALL, .db = cmd_db(c), .now = c->session->now};
 
-	int result = access_run(&plan, fsck_body, c);
-	if (result == ACCESS_CANCELLED)
+	switch_bit(bit, pause);
+	if (!pause) {
+		wake_expirer();
+	} else if (access_run(&plan, nothing, c) != CMD_DONE) {
 		reply_cancelled(c);
-	else if (result < 0)
-		reply_oom(c);
+		return;
+	}
+	reply_ok(c->out);
+}
+
+static void debug_set_active_expire(struct cmd *c)
+{
+	switch_expirer(c, PAUSED_EXPIRY, !is_on(&c->argv[2]));
+}
+
+static void debug_pause_cron(struct cmd *c)
+{
+	switch_expirer(c, PAUSED_CRON, is_on(&c->argv[2]));
+}
+
+static void unknown(struct cmd *c)
+{
+	reply_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
+		     c->argv[1].n < 128 ? (int)c->argv[1].n : 128, c->argv[1].p);
+}
+
+static void debug_replybuffer(struct cmd *c)
+{
+	const struct arg *what = &c->argv[2], *value = &c->argv[3];
+	int64_t ms;
+
+	if (arg_ieq(what, "RESIZING")) {
+		switch_bit(PAUSED_BUFFERS, !is_on(value));
+	} else if (!arg_ieq(what, "PEAK-RESET-TIME")) {
+		unknown(c);
+		return;
+	} else if (arg_ieq(value, "NEVER")) {
+		atomic_store(&control_commons->rest_ms, REST_NEVER);
+	} else if (arg_ieq(value, "RESET")) {
+		atomic_store(&control_commons->rest_ms, REST_DEFAULT);
+	} else if (want_i64(c, value, &ms)) {
+		atomic_store(&control_commons->rest_ms, (uint32_t)(ms < 0 ? 1 : ms < INT32_MAX ? ms + 1 : INT32_MAX));
+	} else {
+		return;
+	}
+	reply_ok(c->out);
 }
 
 /* ---- dying ---- */
 
-static void debug_segfault(void)
+static void debug_segfault(struct cmd *c)
 {
 	volatile int *volatile nowhere = NULL;
 
+	(void)c;
 	*nowhere = 0;
+}
+
+static void debug_panic(struct cmd *c)
+{
+	(void)c;
+	panic("DEBUG PANIC was called");
 }
 
 /* ---- */
 
+static void debug_help(struct cmd *c);
+
+/* No rows in commands.def for these: Redis has none for them either, so COMMAND shows none. */
+static const struct {
+	const char *name;
+	int least, most; /* words, DEBUG and the name included */
+	void (*run)(struct cmd *c);
+	const char *usage, *help;
+} subcommands[] = {
+    {"DIGEST", 2, 2, debug_digest, "DIGEST", "A sum over the data of all databases."},
+    {"DIGEST-VALUE", 2, INT32_MAX, debug_digest_value, "DIGEST-VALUE [key ...]", "A sum over the value of each key."},
+    {"ERROR", 3, 3, debug_error, "ERROR text", "The text as an error reply."},
+    {"FSCK", 2, 2, debug_fsck, "FSCK", "Checks the whole store; writers wait meanwhile."},
+    {"HTSTATS", 3, 3, debug_htstats, "HTSTATS db", "How the tables of a database are filled."},
+    {"HTSTATS-KEY", 3, 3, debug_htstats_key, "HTSTATS-KEY key", "The same for the table that a value is kept in."},
+    {"LOG", 3, 3, debug_log, "LOG message", "Writes a line to the log."},
+    {"OBJECT", 3, 3, debug_object, "OBJECT key", "How the value of a key is kept."},
+    {"PANIC", 2, INT32_MAX, debug_panic, "PANIC", "Has this client's process find an invariant broken."},
+    {"PAUSE-CRON", 3, 3, debug_pause_cron, "PAUSE-CRON 0|1", "1: what is due or left behind is not freed beside the clients' work."},
+    {"POPULATE", 3, 5, debug_populate, "POPULATE count [prefix] [size]", "Makes so many keys, <prefix>:<number>, that are not there yet."},
+    {"PROTOCOL", 3, 3, debug_protocol, "PROTOCOL type",
+     "A reply of a type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim, true, false."},
+    {"REPLYBUFFER", 4, 4, debug_replybuffer, "REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms, REPLYBUFFER RESIZING 0|1",
+     "How long a client rests before its buffers shrink, and whether they do."},
+    {"SEGFAULT", 2, INT32_MAX, debug_segfault, "SEGFAULT", "Has this client's process die of a bad reference."},
+    {"SET-ACTIVE-EXPIRE", 3, 3, debug_set_active_expire, "SET-ACTIVE-EXPIRE 0|1", "0: keys that are due are deleted only when somebody asks for them."},
+    {"SLEEP", 3, 3, debug_sleep, "SLEEP seconds", "Sleeps before it answers; nobody else notices."},
+    {"STRINGMATCH-LEN", 4, 4, debug_stringmatch, "STRINGMATCH-LEN pattern text", "1 if the text matches the pattern, as KEYS understands it."},
+    {"HELP", 2, 2, debug_help, "HELP", "The subcommands of DEBUG."},
+};
+#define SUBCOMMANDS (sizeof subcommands / sizeof subcommands[0])
+
 static void debug_help(struct cmd *c)
 {
-	static const char *const lines[] = {
-	    "SLEEP seconds", "    Sleeps before it answers; nobody else notices.",
-	    "OBJECT key",    "    How the value of a key is kept.",
-	    "FSCK",          "    Checks the whole store; writers wait meanwhile.",
-	    "SEGFAULT",      "    Has this client's process die of a bad reference.",
-	    "PANIC",         "    Has this client's process find an invariant broken.",
-	    "HELP",          "    The subcommands of DEBUG.",
-	};
+	char line[256];
 
-	reply_array(c->out, sizeof lines / sizeof lines[0]);
-	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-		reply_status(c->out, lines[i]);
+	reply_array(c->out, 1 + 2 * SUBCOMMANDS);
+	reply_status(c->out, "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+	for (size_t i = 0; i < SUBCOMMANDS; i++) {
+		reply_status(c->out, subcommands[i].usage);
+		snprintf(line, sizeof line, "    %s", subcommands[i].help);
+		reply_status(c->out, line);
+	}
 }
 
-/* No rows for these: Redis has none for them either, so COMMAND shows none. */
 enum cmd_result cmd_debug(struct cmd *c)
 {
-	const struct arg *what = &c->argv[1];
-
-	if (!allowed())
+	if (!allowed()) {
 		reply_error(
 		    c->out,
 		    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
 		    "run it from a local connection, otherwise you need to set this option in the configuration "
 		    "file, and then restart the server.");
-	else if (c->argc == 3 && arg_ieq(what, "sleep"))
-		debug_sleep(c);
-	else if (c->argc == 3 && arg_ieq(what, "object"))
-		debug_object(c);
-	else if (c->argc == 2 && arg_ieq(what, "fsck"))
-		debug_fsck(c);
-	else if (c->argc == 2 && arg_ieq(what, "segfault"))
-		debug_segfault();
-	else if (c->argc == 2 && arg_ieq(what, "panic"))
-		panic("DEBUG PANIC was called");
-	else if (c->argc == 2 && arg_ieq(what, "help"))
-		debug_help(c);
-	else
-		reply_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-			     what->n < 128 ? (int)what->n : 128, what->p);
+		return CMD_DONE;
+	}
+	for (size_t i = 0; i < SUBCOMMANDS; i++) {
+		if (c->argc >= subcommands[i].least && c->argc <= subcommands[i].most && arg_ieq(&c->argv[1], subcommands[i].name)) {
+			subcommands[i].run(c);
+			return CMD_DONE;
+		}
+	}
+	unknown(c);
 	return CMD_DONE;
 }

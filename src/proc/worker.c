@@ -8,6 +8,7 @@
  * client sees its connection close.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -316,10 +317,13 @@ static void rest(struct session *s)
 	if (s->in.cap <= KEEP && s->out.out.cap <= KEEP && ahead.cap == 0)
 		return;
 	struct pollfd p = {.fd = s->fd, .events = POLLIN};
-	int n;
+	uint32_t said = atomic_load_explicit(&control_commons->rest_ms, memory_order_relaxed);
+	int n, ms = said == REST_DEFAULT ? REST_MS : (int)((said - 1) & INT_MAX);
+	if (said == REST_NEVER || atomic_load_explicit(&control_commons->paused, memory_order_relaxed) & PAUSED_BUFFERS)
+		return;
 	/* A last tick of the command's timer is no reason to hold on to the memory. */
 	do
-		n = poll(&p, 1, REST_MS);
+		n = poll(&p, 1, ms);
 	while (n < 0 && errno == EINTR && !stop_requested() && !wake_flag);
 	if (n != 0)
 		return;

@@ -26,9 +26,16 @@
 #define DUE_PER_TXN 32u
 #define RETAINED_PER_TXN 128u
 #define READ_TRIES 16
+#define ANY_EXPIRY (PAUSED_EXPIRY | PAUSED_CRON)
 #define LOOK_MS 1000 /* never sleeps longer; then looks at every stripe, whatever the hints say */
 
 static struct access expirer_access; /* for effects */
+
+/* Whether DEBUG has switched that off. Asked under a stripe's lock: who has switched it off and had the stripe since is sure to be heard. */
+static bool paused(uint32_t what)
+{
+	return (atomic_load(&control_commons->paused) & what) != 0;
+}
 
 /* ---- due keys ---- */
 
@@ -85,7 +92,7 @@ static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 	uint32_t n = 0;
 	activity_enter();
 	txn_begin(&s, 1);
-	for (uint32_t db = 0; ok && db < SUPER->databases; db++) {
+	for (uint32_t db = 0; ok && db < SUPER->databases && !paused(ANY_EXPIRY); db++) {
 		struct root *root = db_root(db);
 		while (ok && root && n < DUE_PER_TXN && first_is_due(&root->bins[stripe], now))
 			ok = take_first(root, db, stripe, now), n++;
@@ -253,7 +260,7 @@ static void sleep_until(int64_t when)
 	uint32_t seen = atomic_load(&SUPER->expirer_wake);
 	atomic_store(&SUPER->expirer_until, (uint64_t)when);
 	/* Said before the last look: who lowers a hint after it sees that we sleep, and wakes us. */
-	int64_t first = earliest_hint(), now = clock_wall_ms();
+	int64_t first = paused(ANY_EXPIRY) ? INT64_MAX : earliest_hint(), now = clock_wall_ms();
 	when = first < when ? first : when;
 	if (when > now) {
 		struct timespec t = {(when - now) / 1000, (when - now) % 1000 * 1000000};
@@ -272,7 +279,7 @@ void expirer_run(void)
 		channel_follow_log();
 		int64_t start = clock_mono_ns(), now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
-		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested(); g++)
+		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested() && !paused(ANY_EXPIRY); g++)
 			if (all || atomic_load(hint_word(g)) <= (uint64_t)now)
 				expire_group(g);
 		if (all)
@@ -280,7 +287,8 @@ void expirer_run(void)
 		int64_t took = clock_mono_ns() - start;
 		count_add(COUNTER_EXPIRE_US, (uint64_t)took / 1000);
 		event_took(EVENT_EXPIRE_CYCLE, (uint64_t)took);
-		expirer_sweep();
+		if (!paused(PAUSED_CRON))
+			expirer_sweep();
 		arena_keep_house();
 		store_memory(&memory); /* for its peak */
 		sleep_until(look);

@@ -219,6 +219,20 @@ def debug_object(words, ours, theirs, context=None):
     return None if a[1] == b[1] else "the encodings differ"
 
 
+def digest_values(words, ours, theirs, context):
+    """Digests of keys; one that is due may still be there on the other side."""
+    if ours == theirs:
+        return None
+    if wrong := kinds(ours, theirs):
+        return wrong
+    if len(ours[1]) != len(theirs[1]):
+        return "the numbers of digests differ"
+    for key, a, b in zip(words[2:], ours[1], theirs[1]):
+        if a != b and not (a == ("+", b"0" * 40) and context.theirs.ask("EXISTS", key) == (":", 0)):
+            return f"the digests of {key!r} differ"
+    return None
+
+
 def same_tree(ours, theirs, path=""):
     """Replies of COMMAND INFO: sets and maps have no order, and of subcommands only those that ours has are compared."""
     if ours[0] != theirs[0]:

@@ -724,6 +724,34 @@ def _(g):
     return [g.key()]
 
 
+@command("DEBUG DIGEST-VALUE", 4, how=compare.digest_values, mutable=False)
+def _(g):
+    return g.keys(3)
+
+
+@command("DEBUG PROTOCOL", 2, mutable=False)
+def _(g):
+    # Not push, whose reply comes beside another one, and not attrib, which precedes one.
+    return g.words("string", "integer", "double", "bignum", "null", "array", "set", "map", "verbatim", "true", "false", "bogus", "")
+
+
+@command("DEBUG POPULATE", 2, mutable=False)
+def _(g):
+    return [g.pick(b"0", b"1", b"3", b"70", b"-1", b"x"), *([g.pick(b"key", b"a", b"", b"{tag}")] if g.chance(0.6) else [])] + \
+        ([b"key", g.pick(b"0", b"3", b"44", b"45", b"5000", b"x")] if g.chance(0.2) else [])
+
+
+@command("DEBUG", 3, mutable=False)
+def _(g):
+    return g.words("", "BOGUS", "ERROR x", "ERROR", "LOG x", "HTSTATS 99", "HTSTATS-KEY nosuch", "REPLYBUFFER RESIZING 1", "REPLYBUFFER x 1",
+                   "REPLYBUFFER PEAK-RESET-TIME RESET", "PAUSE-CRON 0", "SET-ACTIVE-EXPIRE 1", "SLEEP", "OBJECT", "DIGEST x")
+
+
+@command("DEBUG HELP", 1, how=compare.help, mutable=False)
+def _(g):
+    return []
+
+
 @command("DEBUG SLEEP", 1, mutable=False)
 def _(g):
     return [g.pick(b"0", b"0.001", b"0.0")]

@@ -404,7 +404,7 @@ def fixed_replies(group, resp):
     SCENARIOS.append((f"{group.lower()}: replies that are given, in RESP{resp}", (), function))
 
 
-for group in ("CLUSTER", "MODULE", "SCRIPTING", "COMMAND", "SERVER"):
+for group in ("CLUSTER", "MODULE", "SCRIPTING", "COMMAND", "SERVER", "DEBUG"):
     for resp in (2, 3):
         fixed_replies(group, resp)
 
@@ -419,6 +419,17 @@ def known_commands(ours, theirs):
     with Connection(theirs.path) as c:
         names = sorted(found[0] & found[1])
         return {name.decode(): info[1] for name, info in zip(names, c.ask("COMMAND", "INFO", *names)[1])}
+
+
+@scenario("DEBUG PROTOCOL: what has several parts")
+def _(ours, theirs):
+    words_3 = words("HELLO 3", "DEBUG PROTOCOL attrib", "PING", "DEBUG PROTOCOL push", "PING", "QUIT")
+    words_2 = words("DEBUG PROTOCOL attrib", "DEBUG PROTOCOL push", "QUIT")
+    for sent in (words_2, words_3):
+        a, b = (neutral(talk(server, [sent])) for server in (ours, theirs))
+        if a != b:
+            return f"ours: {a!r} reference: {b!r}"[:1000]
+    return None
 
 
 @scenario("each command with a word too few, and with one too many")
