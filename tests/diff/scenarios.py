@@ -211,6 +211,76 @@ def _(ours, theirs):
     return all_equal(ours, theirs, commands)
 
 
+@scenario("strings at the limit of proto-max-bulk-len", "--proto-max-bulk-len", "1mb")
+def _(ours, theirs):
+    top = 1 << 20
+    commands = []
+    for offset in (top - 2, top - 1, top, top + 1, 1 << 31, 1 << 32, (1 << 63) - 1):
+        for size in (0, 1, 2):
+            commands += [("DEL", "k"), ("SETRANGE", "k", offset, b"x" * size), ("STRLEN", "k"), ("SETRANGE", "k", offset, b"x" * size),
+                         ("GETRANGE", "k", -3, -1)]
+    for offset in (8 * top - 9, 8 * top - 8, 8 * top - 1, 8 * top, 8 * top + 1):
+        commands += [("DEL", "k"), ("SETBIT", "k", offset, 1), ("GETBIT", "k", offset), ("STRLEN", "k"), ("BITCOUNT", "k", -1, -1)]
+        for width in ("u1", "u7", "u8", "u9", "i64"):
+            commands += [("DEL", "k"), ("BITFIELD", "k", "SET", width, offset, 1), ("STRLEN", "k"), ("BITFIELD_RO", "k", "GET", width, offset),
+                         ("BITFIELD", "k", "GET", width, "#131072"), ("BITFIELD", "k", "GET", width, "#1048576"), ("BITPOS", "k", 1)]
+    commands += [("SET", "k", b"x" * top), ("APPEND", "k", "x"), ("APPEND", "k", ""), ("BITOP", "NOT", "n", "k"), ("BITCOUNT", "n"),
+                 ("BITOP", "XOR", "k", "k", "n", "nosuch"), ("BITPOS", "k", 0), ("BITPOS", "k", 0, 0, -1), ("BITPOS", "k", 1, -1, -1, "BIT")]
+    for a, b in ((511, 511), (511, 512), (512, 511), (1, 131071), (0, 262143), (0, 262144), (1, 262143)):
+        commands += [("SET", "a", b"ab" * a), ("SETRANGE", "a", a - 1 if a else 0, b"x" if a else b""), ("SET", "a", b"a" * a),
+                     ("SET", "b", b"a" * b), ("LCS", "a", "b", "LEN"), ("LCS", "b", "a", "IDX", "WITHMATCHLEN")]
+    return all_equal(ours, theirs, commands)
+
+
+@scenario("BITFIELD at the limits of every width")
+def _(ours, theirs):
+    commands = []
+    edges = sorted({s * (1 << p) + d for p in (0, 1, 4, 7, 8, 15, 31, 32, 62) for s in (-1, 1) for d in (-1, 0, 1)} |
+                   {(1 << 63) - 1, -(1 << 63), 1 - (1 << 63), 0})
+    for width in ("u1", "i1", "u2", "i2", "u5", "i5", "u8", "i8", "i9", "u16", "i31", "u32", "i32", "u33", "i62", "u63", "i63", "i64"):
+        for overflow in ("WRAP", "SAT", "FAIL"):
+            for start in (0, -1, 1, (1 << 62), -(1 << 62)):
+                words = ["BITFIELD", "k", "SET", width, 3, start]
+                for edge in edges:
+                    words += ["OVERFLOW", overflow, "SET", width, 3, start, "INCRBY", width, 3, edge, "SET", width, 67, edge,
+                              "GET", width, 67]
+                commands.append(words)
+        commands += [("GET", "k"), ("DEL", "k")]
+    return all_equal(ours, theirs, commands)
+
+
+@scenario("BITCOUNT and BITPOS of every short range")
+def _(ours, theirs):
+    commands = []
+    for value in (b"", b"\x00", b"\xff", b"\x00\xff\x00", b"\xff\x00\xff", b"\x10\x00\x08", b"\xef\xff\xf7", b"\x00" * 9, b"\xff" * 9,
+                  b"\xff" * 70 + b"\xfe" + b"\xff" * 70, b"\x00" * 70 + b"\x01" + b"\x00" * 70):
+        commands.append(("SET", "k", value))
+        far = (0, 1, 7, 8, 9, 559, 560, 567, 568, 1127, 1128) if len(value) > 9 else (7, 8)
+        for unit in ((), ("BYTE",), ("BIT",)):
+            for start in (*range(-10, 27, 2), *far):
+                for end in (*range(-9, 27, 5), *far):
+                    commands.append(("BITCOUNT", "k", start, end, *unit))
+                    commands += [("BITPOS", "k", bit, start, end, *unit) for bit in (0, 1)]
+        commands += [("BITPOS", "k", bit, start) for bit in (0, 1) for start in range(-10, 27)]
+        commands += [("BITCOUNT", "k"), ("BITPOS", "k", 0), ("BITPOS", "k", 1)]
+    return all_equal(ours, theirs, commands)
+
+
+@scenario("how strings are kept, whatever was done to them")
+def _(ours, theirs):
+    commands = []
+    for start in (b"", b"5", b"9999", b"10000", b"-1", b"text", b"x" * 44, b"x" * 45, b"12345678901234567890", b"9223372036854775807", b"007"):
+        for change in ("APPEND k 1", "APPEND k", "SETRANGE k 0 1", "SETRANGE k 3", "SETBIT k 6 1", "SETBIT k 6 0", "SETBIT k 100 0",
+                       "INCR k", "INCRBYFLOAT k 1", "BITFIELD k SET u8 0 49", "BITFIELD k GET u8 0", "BITFIELD k OVERFLOW FAIL SET u2 0 9",
+                       "BITOP OR k k k", "BITOP NOT k k", "GETSET k 5", "SETNX k 5", "SETEX k 100 5", "COPY k c REPLACE", "RENAME k c",
+                       "MOVE k 3", "GETEX k PERSIST", "EXPIRE k 100", "TOUCH k", "GETRANGE k 0 -1", "SETRANGE k 60 x"):
+            words = change.split(" ")
+            words += [""] * (3 - len(words)) if words[0] == "APPEND" else [""] if change == "SETRANGE k 3" else []
+            commands += [("FLUSHALL",), ("SET", "k", start), words, ("OBJECT", "ENCODING", "k"), ("OBJECT", "ENCODING", "c"),
+                         ("GET", "k"), ("STRLEN", "k")]
+    return all_equal(ours, theirs, commands)
+
+
 @scenario("scan sees all keys while the keyspace grows and shrinks")
 def _(ours, theirs):
     with Connection(ours.path) as c:
