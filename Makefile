@@ -3,6 +3,13 @@
 CC ?= gcc
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where the system looks for what belongs to it, if that is not below PREFIX.
+SYSTEM_PREFIX := $(filter /usr /usr/local,$(PREFIX))
+SYSCONFDIR ?= $(if $(SYSTEM_PREFIX),/etc,$(PREFIX)/etc)
+LOCALSTATEDIR ?= $(if $(SYSTEM_PREFIX),/var,$(PREFIX)/var)
+RUNSTATEDIR ?= $(if $(SYSTEM_PREFIX),/run,$(PREFIX)/run)
+# The script of init.d: sysv or openrc.
+INIT ?= $(if $(wildcard /sbin/openrc-run),openrc,sysv)
 STATIC ?= 1
 V ?= release
 BUILD_release := build
@@ -35,7 +42,7 @@ CLI_SRC := $(sort $(wildcard src/cli/*.c))
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install uninstall clean
+.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install install-user uninstall clean
 all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
 server: $(B)/bulkhead-server
 
@@ -108,16 +115,50 @@ fuzz:
 bench: all
 	scripts/bench
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/bulkhead $(DESTDIR)$(PREFIX)/etc
-	install -m 755 $(B)/bulkhead-server $(B)/bulkhead-cli $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 init/bulkhead.conf $(DESTDIR)$(PREFIX)/share/doc/bulkhead/bulkhead.conf
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/bulkhead/
-	test -e $(DESTDIR)$(PREFIX)/etc/bulkhead.conf || install -m 644 init/bulkhead.conf $(DESTDIR)$(PREFIX)/etc/bulkhead.conf
+# What is in init/ names the folders of PREFIX=/usr/local; installed it names those that were asked for.
+FOLDERS = sed -e 's,/etc/\(bulkhead\|default\),$(SYSCONFDIR)/\1,g' -e 's,/var/\(lib\|log\)/bulkhead,$(LOCALSTATEDIR)/\1/bulkhead,g' \
+	-e 's,\([^a-z]\)/run/bulkhead,\1$(RUNSTATEDIR)/bulkhead,g' -e 's,/usr/local,$(PREFIX),g'
+# A service has its files in places of its own, and no terminal to write to.
+SERVICE = -e 's|^dir \./$$|dir /var/lib/bulkhead|' -e 's|^logfile ""$$|logfile /var/log/bulkhead/bulkhead.log|' \
+	-e 's|^\(\# \)\{0,1\}pidfile .*|pidfile /run/bulkhead/bulkhead.pid|'
+SHARE := $(PREFIX)/share/doc/bulkhead
+CONFIG := $(SYSCONFDIR)/bulkhead/bulkhead.conf
 
+# put(file of init/, where it goes, its mode)
+define put
+install -d $(dir $(DESTDIR)$(2))
+$(FOLDERS) init/$(1) >$(DESTDIR)$(2).new
+chmod $(3) $(DESTDIR)$(2).new
+mv $(DESTDIR)$(2).new $(DESTDIR)$(2)
+endef
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SHARE) $(dir $(DESTDIR)$(CONFIG))
+	install -m 755 $(B)/bulkhead-server $(B)/bulkhead-cli $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 README.md LICENSE $(DESTDIR)$(SHARE)/
+	sed $(SERVICE) init/bulkhead.conf | $(FOLDERS) >$(DESTDIR)$(SHARE)/bulkhead.conf
+	test -e $(DESTDIR)$(CONFIG) || install -m 640 $(DESTDIR)$(SHARE)/bulkhead.conf $(DESTDIR)$(CONFIG)
+	$(call put,bulkhead.$(INIT),$(SYSCONFDIR)/init.d/bulkhead,755)
+	$(call put,bulkhead.logrotate,$(SYSCONFDIR)/logrotate.d/bulkhead,644)
+	$(call put,bulkhead.service,$(PREFIX)/lib/systemd/system/bulkhead.service,644)
+	$(call put,bulkhead.sysusers,$(PREFIX)/lib/sysusers.d/bulkhead.conf,644)
+	$(call put,bulkhead.tmpfiles,$(PREFIX)/lib/tmpfiles.d/bulkhead.conf,644)
+	@$(if $(DESTDIR)$(if $(SYSTEM_PREFIX),,other),:,$(MAKE) -s install-user)
+
+# On this machine, not in a package: the user, and what is his. He writes the configuration (CONFIG REWRITE), others do not read it.
+install-user:
+	@getent passwd bulkhead >/dev/null || { ! command -v systemd-sysusers >/dev/null || systemd-sysusers bulkhead.conf; } || true
+	@getent passwd bulkhead >/dev/null || useradd --system --user-group --home-dir /var/lib/bulkhead --shell /usr/sbin/nologin bulkhead 2>/dev/null || \
+		adduser -S -D -H -h /var/lib/bulkhead -s /sbin/nologin bulkhead 2>/dev/null || echo "There is no user bulkhead: make one, or set RUN_AS in $(SYSCONFDIR)/default/bulkhead"
+	@! getent passwd bulkhead >/dev/null || chown -R bulkhead $(SYSCONFDIR)/bulkhead
+
+# What the administrator may have changed, and the data, stay: the configuration, logs, /var/lib/bulkhead.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead-server $(DESTDIR)$(PREFIX)/bin/bulkhead-cli
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bulkhead
+	rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/bulkhead $(DESTDIR)$(SYSCONFDIR)/logrotate.d/bulkhead
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/bulkhead.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/bulkhead.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bulkhead.conf
+	rm -rf $(DESTDIR)$(SHARE)
 
 clean:
 	rm -rf build

@@ -6,17 +6,54 @@ bats_require_minimum_version 1.5.0
 load lib/server
 
 setup() { only_bulkhead; }
+setup_file() { target_is_redis || install_service; }
+teardown_file() { [[ -z ${PLACE:-} ]] || rm -rf "$PLACE"; }
+
+# install_service: sets PLACE, where it is, which others than root may enter, and SCRIPT. As root it runs as nobody.
+install_service() {
+    export PLACE SCRIPT
+    PLACE=$(mktemp -d /tmp/bulkhead-service.XXXXXX) SCRIPT=$PLACE/etc/init.d/bulkhead
+    chmod 755 "$PLACE"
+    # Nothing is built here: other tests run what there is.
+    make -s -C "$ROOT" -o all install PREFIX="$PLACE" INIT=sysv >"$PLACE/install.log"
+    install -m 755 "$BULKHEAD_SERVER" "$PLACE/bin/bulkhead-server"
+}
 # Whatever a test started and did not stop.
 teardown() {
     release
     [[ -z ${FD:-} ]] || exec {FD}>&-
     [[ -z ${LISTENER:-} ]] || { kill "$LISTENER" && wait "$LISTENER"; } 2>/dev/null || true
     [[ -z ${SERVER_PID:-} ]] || ! alive "$SERVER_PID" || kill -KILL "$SERVER_PID" 2>/dev/null || true
+    [[ ! -s ${PLACE:-}/run/bulkhead/bulkhead.pid ]] || kill -KILL "$(<"$PLACE/run/bulkhead/bulkhead.pid")" 2>/dev/null || true
     if [[ -n ${SERVER_PID:-} ]]; then
         # Its processes end with it; then its memory can go.
         wait "$SERVER_PID" 2>/dev/null || true
         rm -f "/dev/shm/bulkhead.$PORT.main"
     fi
+}
+
+# service ACTION: by the SysV script. service_port: gives the service a port of its own; sets PORT, and SERVER_LOG.
+service() { "$SCRIPT" "$1" 3>&-; }
+service_port() {
+    local as=
+    PORT=$((10000 + SRANDOM % 20000)) SERVER_LOG=$PLACE/var/log/bulkhead/bulkhead.log
+    ((EUID)) || as=nobody
+    mkdir -p "$PLACE/etc/default"
+    printf '%s\n' "RUN_AS=$as" "DAEMON_ARGS='--port $PORT --enable-debug-command yes'" >"$PLACE/etc/default/bulkhead"
+    [[ -z $as ]] || chown -R "$as" "$PLACE/etc/bulkhead"
+    rm -f "$SERVER_LOG"
+}
+# start_service: on a free port. Sets SERVER_PID.
+start_service() {
+    local attempt
+    for attempt in 1 2 3 4 5 6 7 8; do
+        service_port
+        if service start; then
+            SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+            return
+        fi
+    done
+    fail "the service did not start:" "$(tail -n 20 "$SERVER_LOG")"
 }
 
 # logged_server OPTION...: a server that logs to a file; sets LOG besides what start_server does.
@@ -313,4 +350,206 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     read -r -t 10 line <&"$FD"
     [[ $(title_of "$pid") =~ ^'bulkhead: worker 127.0.0.1:'[0-9]+' user=default store=main'$ ]]
     stop_server
+}
+
+# ---- the scripts of init/ ----
+
+@test "make install puts the service in place, uninstall takes it away; the configuration is never overwritten" {
+    local to=$BATS_TEST_TMPDIR/to
+    make -s -C "$ROOT" -o all install DESTDIR="$to" PREFIX=/usr INIT=openrc
+    for file in usr/bin/bulkhead-server usr/bin/bulkhead-cli etc/init.d/bulkhead; do [[ -x $to/$file ]]; done
+    for file in etc/bulkhead/bulkhead.conf etc/logrotate.d/bulkhead usr/lib/systemd/system/bulkhead.service \
+        usr/lib/sysusers.d/bulkhead.conf usr/lib/tmpfiles.d/bulkhead.conf usr/share/doc/bulkhead/README.md; do
+        [[ -s $to/$file ]]
+    done
+    # Nothing names a folder that is not the one asked for.
+    ! grep -rl /usr/local "$to/etc" "$to/usr/lib"
+    grep -q '^ExecStart=/usr/bin/bulkhead-server /etc/bulkhead/bulkhead.conf ' "$to/usr/lib/systemd/system/bulkhead.service"
+    grep -qx 'dir /var/lib/bulkhead' "$to/etc/bulkhead/bulkhead.conf"
+    grep -qx 'logfile /var/log/bulkhead/bulkhead.log' "$to/etc/bulkhead/bulkhead.conf"
+    grep -qx 'pidfile /run/bulkhead/bulkhead.pid' "$to/etc/bulkhead/bulkhead.conf"
+    echo '# mine' >>"$to/etc/bulkhead/bulkhead.conf"
+    make -s -C "$ROOT" -o all install DESTDIR="$to" PREFIX=/usr INIT=sysv
+    grep -q '# mine' "$to/etc/bulkhead/bulkhead.conf"
+    head -n 1 "$to/etc/init.d/bulkhead" | grep -qx '#!/bin/sh'
+    make -s -C "$ROOT" uninstall DESTDIR="$to" PREFIX=/usr
+    same "$to/etc/bulkhead/bulkhead.conf" "$(find "$to" -type f)"
+}
+
+@test "SysV script: start, query, reload, restart, status, stop" {
+    run -3 service status
+    run -7 service reload
+    start_service
+    expect PONG PING
+    [[ $(ps -o user= -p "$SERVER_PID") == "$( ((EUID)) && id -un || echo nobody)" ]]
+    same "$(readlink -f "$PLACE/var/lib/bulkhead")" "$(q CONFIG GET dir | tail -n 1)"
+    service status | grep -q "process $SERVER_PID"
+    # A second start changes nothing.
+    service start | grep -q 'running already'
+    same "$SERVER_PID" "$(<"$PLACE/run/bulkhead/bulkhead.pid")"
+    mv "$SERVER_LOG" "$SERVER_LOG.1"
+    service reload
+    eventually 10 nobody_has "$SERVER_LOG.1"
+    same 640 "$(stat -c %a "$SERVER_LOG")"
+    expect OK SET k v
+    service upgrade
+    eventually 20 grep -q 'Ready to accept' "$SERVER_LOG"
+    eventually 10 answers_v
+    same "$SERVER_PID" "$(<"$PLACE/run/bulkhead/bulkhead.pid")"
+    service force-reload
+    SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+    # An ordinary stop leaves nothing.
+    expect '(nil)' GET k
+    service stop
+    dead "$SERVER_PID"
+    [[ ! -e $PLACE/run/bulkhead/bulkhead.pid ]]
+    same '' "$(shm_objects "$PORT")"
+    run -3 service status
+    service stop
+    no_crash "$SERVER_LOG"
+}
+
+@test "SysV script: a start after a crash goes on with the data" {
+    start_service
+    for i in {1..100}; do echo "SET k$i v$i"; done | q >/dev/null
+    kill -KILL "$SERVER_PID"
+    eventually 10 dead "$SERVER_PID"
+    run -1 service status
+    [[ -s $PLACE/run/bulkhead/bulkhead.pid ]]
+    service start
+    [[ $(<"$PLACE/run/bulkhead/bulkhead.pid") != "$SERVER_PID" ]]
+    SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+    same 100 "$(q DBSIZE)"
+    same v77 "$(q GET k77)"
+    service stop
+}
+
+@test "SysV script: a number in the pid file that is another program's is not taken for the server" {
+    service_port
+    sleep 100 3>&- &
+    local other=$!
+    mkdir -p "$PLACE/run/bulkhead"
+    echo "$other" >"$PLACE/run/bulkhead/bulkhead.pid"
+    run -1 service status
+    run -7 service reload
+    service stop
+    alive "$other"
+    kill "$other"
+}
+
+@test "SysV script: a start that fails says so" {
+    start_service
+    local taken=$PORT
+    service_port
+    echo "DAEMON_ARGS='--port $taken'" >>"$PLACE/etc/default/bulkhead"
+    mv "$PLACE/run/bulkhead/bulkhead.pid" "$PLACE/run/bulkhead/first"
+    run -1 service start
+    [[ $output == *'did not start'* ]]
+    echo "DAEMON_ARGS='--no-such-thing 1'" >>"$PLACE/etc/default/bulkhead"
+    run -1 service start
+    [[ $output == *'no-such-thing'* && $output == *'did not start'* ]]
+    mv "$PLACE/run/bulkhead/first" "$PLACE/run/bulkhead/bulkhead.pid"
+    PORT=$taken
+    service stop
+}
+
+@test "SysV script: one that does not stop is killed" {
+    start_service
+    echo STOP_SECONDS=1 >>"$PLACE/etc/default/bulkhead"
+    kill -STOP "$SERVER_PID"
+    service stop
+    dead "$SERVER_PID"
+}
+
+@test "the scripts are sound for every shell" {
+    for script in "$SCRIPT" "$ROOT/init/bulkhead.openrc"; do
+        sh -n "$script"
+        ! command -v dash >/dev/null || dash -n "$script"
+    done
+    (. "$ROOT/scripts/need.sh" && need shellcheck shellcheck) >/dev/null 2>&1 || skip "shellcheck is not to be had"
+    shellcheck -s sh "$SCRIPT"
+    # What openrc-run sets and reads.
+    shellcheck -s sh -e SC2034 "$ROOT/init/bulkhead.openrc"
+}
+
+@test "systemd takes the unit" {
+    (. "$ROOT/scripts/need.sh" && need systemd-analyze systemd) >/dev/null 2>&1 || skip "systemd-analyze is not to be had"
+    run systemd-analyze --man=no verify "$PLACE/lib/systemd/system/bulkhead.service"
+    # What it says of other units of the machine is theirs.
+    ! grep bulkhead <<<"$output"
+    same 0 "$status"
+    for line in Type=notify KillMode=mixed OOMPolicy=continue TasksMax=infinity LimitCORE=0 RemoveIPC=no User=bulkhead; do
+        grep -qx "$line" "$PLACE/lib/systemd/system/bulkhead.service"
+    done
+}
+
+@test "the unit's filter allows every system call that is made" {
+    (. "$ROOT/scripts/need.sh" && need systemd-analyze systemd && need strace strace) >/dev/null 2>&1 ||
+        skip "strace and systemd-analyze are not to be had"
+    [[ $BULKHEAD_SERVER != *san/* ]] || skip "sanitizers make calls of their own"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    # A debugger between them: what it shows of ends and signals differs, the calls do not.
+    cat >"$BATS_TEST_TMPDIR/server" <<END
+#!/bin/sh
+exec strace -f -qq -o "$BATS_TEST_TMPDIR/trace" "$BULKHEAD_SERVER" "\$@"
+END
+    chmod 755 "$BATS_TEST_TMPDIR/server"
+    BULKHEAD_SERVER=$BATS_TEST_TMPDIR/server logged_server --unixsocket "$BATS_TEST_TMPDIR/s" --unixsocketperm 700 --databases 4
+    local tracer=$SERVER_PID
+    SERVER_PID=$(pgrep -P "$tracer" | head -n 1)
+    for i in {1..300}; do echo "SET key:$i $i"; done | q >/dev/null
+    q CONFIG SET requirepass x >/dev/null
+    redis-cli -s "$BATS_TEST_TMPDIR/s" -a x --no-auth-warning CONFIG SET requirepass '' command-timeout 200 >/dev/null
+    q DEBUG SLEEP 1 >/dev/null || true
+    q CLIENT KILL TYPE normal >/dev/null
+    q DEBUG SEGFAULT >/dev/null 2>&1 || true
+    q INFO >/dev/null
+    kill -HUP "$SERVER_PID"
+    q FLUSHALL >/dev/null
+    kill -USR2 "$SERVER_PID"
+    eventually 60 upgraded
+    eventually 60 pongs
+    kill -TERM "$SERVER_PID"
+    wait "$tracer" || true
+    "$ROOT/tests/lib/calls" "$PLACE/lib/systemd/system/bulkhead.service" "$BATS_TEST_TMPDIR/trace"
+}
+pongs() { [[ $(q PING 2>/dev/null) == PONG ]]; }
+
+# openrc FUNCTION: calls it with the helpers that openrc-run offers to a script, which say how they were called.
+openrc() {
+    local helpers=$BATS_TEST_TMPDIR/helpers name
+    mkdir -p "$helpers"
+    for name in checkpath start-stop-daemon need use after ebegin eend; do
+        printf '#!/bin/sh\necho "%s $*"\n' "$name" >"$helpers/$name"
+        chmod 755 "$helpers/$name"
+    done
+    # shellcheck disable=SC2016
+    PATH=$helpers:$PATH RC_SVCNAME=bulkhead command_args='' sh -euc '. "$0"; "$1"; echo "$command $command_args"' \
+        "$ROOT/init/bulkhead.openrc" "$1"
+}
+@test "OpenRC script" {
+    [[ $(openrc depend) == *'need localmount'* ]]
+    [[ $(openrc start_pre) == *'checkpath --directory --mode 0750 --owner bulkhead:bulkhead /var/lib/bulkhead /var/log/bulkhead'* ]]
+    [[ $(openrc reload) == *'start-stop-daemon --signal HUP --pidfile /run/bulkhead/bulkhead.pid'* ]]
+    [[ $(openrc upgrade) == *'--signal USR2'* ]]
+    [[ $(openrc depend) == *'/usr/local/bin/bulkhead-server /etc/bulkhead/bulkhead.conf  --supervised no --daemonize yes --pidfile /run/bulkhead/bulkhead.pid' ]]
+}
+
+@test "logrotate" {
+    (. "$ROOT/scripts/need.sh" && need logrotate logrotate) >/dev/null 2>&1 || skip "logrotate is not to be had"
+    PATH=$PATH:/usr/sbin
+    start_service
+    # The user of the service is not bulkhead here.
+    sed "s/create 0640 bulkhead bulkhead/create 0640 $(stat -c '%U %G' "$SERVER_LOG")/" "$PLACE/etc/logrotate.d/bulkhead" >"$BATS_TEST_TMPDIR/conf"
+    chmod 644 "$BATS_TEST_TMPDIR/conf"
+    hold 2
+    logrotate -f -s "$BATS_TEST_TMPDIR/state" "$BATS_TEST_TMPDIR/conf"
+    eventually 10 nobody_has "$SERVER_LOG.1"
+    eventually 10 grep -q SIGHUP "$SERVER_LOG"
+    grep -q 'Ready to accept' "$SERVER_LOG.1"
+    same 640 "$(stat -c %a "$SERVER_LOG")"
+    release
+    service stop
+    grep -q 'bye bye' "$SERVER_LOG"
+    rm -f "$SERVER_LOG".*
 }

@@ -9,8 +9,9 @@
 /* limits.c: looks what the machine allows, lowers *maxclients or warns, by name. Returns how many slots to make. */
 uint32_t limits_check(int64_t *maxclients);
 
-/* instance.c: into the background, if daemonize says so. */
+/* instance.c: into the background, if daemonize says so; the process that was called ends when instance_serves is, or with an error. */
 void instance_daemonize(void);
+void instance_serves(void);
 /* Descriptor of the folder in which relative names were meant before CONFIG SET dir. First called at the start. */
 int instance_folder(void);
 /* The pid file, if there is to be one. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
@@ -25,17 +26,39 @@
 #define DEFAULT_PID_FILE "/var/run/bulkhead.pid"
 
 static bool pid_written;
+static int starter = -1; /* a pipe to the process that stayed in the foreground */
+
+/* In the foreground: whoever called the server may rely on its serving, or learns that it does not. */
+static _Noreturn void wait_until_serving(int end, pid_t pid)
+{
+	char byte;
+	ssize_t n;
+	do
+		n = read(end, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		_exit(0);
+	int status = 0;
+	waitpid(pid, &status, 0);
+	fprintf(stderr, "Bulkhead did not start; its log says why\n");
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1);
+}
 
 void instance_daemonize(void)
 {
+	int ends[2];
 	if (!config->daemonize)
 		return;
 	config_secrets_follow(true);
-	pid_t pid = fork();
+	pid_t pid = pipe2(ends, O_CLOEXEC) ? -1 : fork();
 	if (pid < 0)
 		fatal("Cannot go into the background: %s", strerror(errno));
-	if (pid > 0)
-		_exit(0);
+	if (pid > 0) {
+		close(ends[1]);
+		wait_until_serving(ends[0], pid);
+	}
+	close(ends[0]);
+	starter = descriptor_move(ends[1], FD_PRIVATE);
 	config_secrets_follow(false);
 	setsid();
 	int fd = open("/dev/null", O_RDWR);
@@ -46,6 +69,13 @@ void instance_daemonize(void)
 		if (fd > STDERR_FILENO)
 			close(fd);
 	}
+}
+
+void instance_serves(void)
+{
+	if (starter >= 0 && write(starter, "", 1) < 0)
+		log_debug("Nobody waits for the start: %s", strerror(errno));
+	io_close(&starter);
 }
 
 int instance_folder(void)

@@ -252,6 +252,7 @@ _Noreturn static void run(void)
 	spares_refill(clock_mono_ms());
 	log_ready();
 	notify_ready();
+	instance_serves();
 	for (;;) {
 		int64_t now = clock_mono_ms();
 		reap_all();
