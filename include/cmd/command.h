@@ -34,6 +34,7 @@
 	X(ALLOW_BUSY, "allow_busy")                                                                                    \
 	/* Ours, not shown. */                                                                                         \
 	X(ALL_STRIPES, NULL) /* changes whole databases: runs with every stripe locked */                              \
+	X(MAY_REPLICATE, NULL) /* no write, but others are told of it: waits when writes are paused */                  \
 	X(LONG_READ, NULL)   /* looks at whole databases: runs under a pin from the start */                           \
 	X(SHORT, NULL)       /* takes as long as a fast one, though Redis does not call it so: see cmd/stats.h */
 

@@ -4,7 +4,7 @@
  *
  * The worker's loop:
  *
- *     session_init(&s, fd, flush);
+ *     session_init(&s, fd, flush, wait);
  *     do {
  *         receive into s.in: room for at least s.parser.wanted bytes if that is not 0
  *     } while (session_run(&s) && flush(&s));
@@ -23,6 +23,13 @@
 
 struct command;
 
+/* CLIENT REPLY. Bits, for a SKIP may come in the middle of OFF. */
+enum unheard {
+	UNHEARD_ALL = 1,  /* OFF: no replies until ON */
+	UNHEARD_THIS = 2, /* SKIP has been the command before */
+	UNHEARD_NEXT = 4, /* SKIP is the command that runs */
+};
+
 struct session {
 	struct buf in; /* bytes received, not yet executed */
 	struct resp_parser parser;
@@ -34,6 +41,12 @@ struct session {
 	int fd;
 	/* Sends `out` and empties it; false: the client is gone. Called between commands, never under a lock or pin. */
 	bool (*flush)(struct session *s);
+	/*
+	 * Waits while all commands are paused, or with `writes` those that write (shm/pause.h). False: the client is gone, or the server
+	 * stops. Called between commands, with `out` empty.
+	 */
+	bool (*wait)(struct session *s, bool writes);
+	uint8_t unheard;             /* CLIENT REPLY: enum unheard */
 
 	/* The user has changed, or is one no longer: AUTH, HELLO, RESET. May be NULL. */
 	void (*user_changed)(const struct session *s);
@@ -53,7 +66,7 @@ struct session {
  * Prepares the session of this process. The caller has introduced the client on its page (id, addresses, times); name,
  * database and the figures of that page are the session's from here on.
  */
-void session_init(struct session *s, int fd, bool (*flush)(struct session *));
+void session_init(struct session *s, int fd, bool (*flush)(struct session *), bool (*wait)(struct session *, bool writes));
 
 /*
  * Executes every complete command in s->in, appending replies to s->out; flushes when s->out passes 64 KiB. What is
@@ -63,6 +76,15 @@ void session_init(struct session *s, int fd, bool (*flush)(struct session *));
 bool session_run(struct session *s);
 
 void session_deinit(struct session *s);
+
+/* A command is over, whose reply begins at `start`: drops the reply if the client does not want it. Only with s->unheard. */
+void session_hush(struct session *s, size_t start);
+
+/* The connection is as it was when it began: user, database, protocol, name; replies come, reads count. */
+void session_reset(struct session *s);
+
+/* Sets or clears CLIENT_FLAG_* bits of this process's page. */
+void session_flag(uint32_t flag, bool on);
 
 /* Brings my_page->client up to date while the command `row` runs. */
 void session_publish(struct session *s, const struct command *row);

@@ -26,6 +26,8 @@ enum request {
 	REQUEST_REAP,        /* no text: "+OK" once the pages show nobody who is dead, or sure to die */
 	REQUEST_KILL,        /* an array of struct kill_victim: "+" and how many of them were not being killed yet, once all are gone */
 	REQUEST_LOG,         /* no text: "+OK" with the log's descriptor attached */
+	REQUEST_PAUSE,       /* a struct pause_wish: "+OK" once every process can see it */
+	REQUEST_UNPAUSE,     /* no text: "+OK", and who waited is being woken */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
 

@@ -77,6 +77,10 @@ struct client_info {
 };
 #define CLIENT_FLAG_UNIX 1u
 #define CLIENT_FLAG_CLOSING 2u
+#define CLIENT_FLAG_NO_EVICT 4u
+#define CLIENT_FLAG_NO_TOUCH 8u
+#define CLIENT_FLAG_WRITING 16u /* replies wait for the client to take them */
+#define CLIENT_FLAG_BLOCKED 32u /* not on the page: client_info_read tells it of a client that waits */
 
 enum retire {
 	RETIRE_NOT,
@@ -92,6 +96,7 @@ struct control_slot {
 	_Atomic uint32_t retire;   /* enum retire, by the supervisor to a spare worker */
 	_Atomic uint32_t was_sent; /* 1: it dies of a signal that another process sent; by its crash handler */
 	_Atomic uint32_t held_up;  /* moves when a command takes longer than such commands do: for its owner */
+	_Atomic uint32_t waiting;  /* 1: a worker whose client's command waits for the end of a pause, and is to be woken by SIGURG */
 	_Atomic uint64_t counters[COUNTERS];
 	struct client_info client;
 	struct command_page commands;
@@ -121,6 +126,7 @@ struct control {
 	_Atomic uint32_t folds;                /* odd while a page is added to what follows it */
 	struct refused refused[REFUSED_MAX];
 	/* Looked at by everybody all the time, and hardly ever changed. */
+	_Alignas(64) _Atomic uint64_t pause;   /* see shm/pause.h */
 	_Atomic uint32_t stats_epoch;          /* moved by CONFIG RESETSTAT; see shm/command_stats.h */
 	struct config config;
 };
@@ -173,6 +179,9 @@ static inline void count_held_up(enum counter c)
 
 /* Sum of one counter over all live processes and those that ended. */
 uint64_t count_total(enum counter c);
+
+/* How many clients wait for the end of a pause. */
+uint64_t clients_waiting(void);
 
 /* Changes of my_page->client stand between these two. */
 void client_info_begin(void);

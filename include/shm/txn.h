@@ -62,6 +62,12 @@ bool txn_changed(void);
 bool txn_commit(void);
 void txn_rollback(void);
 
+/*
+ * Cancels the transaction of every other process that runs one: it has committed by now, or will be rolled back by its owner, which may begin
+ * again. Waits for nobody.
+ */
+void txn_cancel_others(void);
+
 /* A lock on one stripe without a transaction, to copy references or refresh a clock. False: cancelled while it waited. */
 bool stripe_lock(uint32_t stripe);
 bool stripe_try(uint32_t stripe);

@@ -17,6 +17,7 @@ enum plan_kind {
 
 struct plan {
 	enum plan_kind kind;
+	bool pausable;             /* a client's write: not while CLIENT PAUSE holds up writers */
 	uint32_t db;               /* the session's database */
 	int64_t now;               /* wall clock, ms, for all of the command */
 	uint32_t nkeys;
@@ -31,11 +32,13 @@ typedef int access_body(struct access *a, void *arg);
 
 #define ACCESS_NO_MEMORY (-1)
 #define ACCESS_CANCELLED (-2)
+#define ACCESS_PAUSED (-3)
 
 /*
  * Runs `body` as the plan says, as often as needed. Returns the body's last result; ACCESS_NO_MEMORY when the store had none for something
  * the body does not know of (removing an expired key): nothing happened and the caller answers -OOM; ACCESS_CANCELLED when the command was
- * cancelled (base/stop.h): nothing happened, and the reply is worth nothing. When it returns, nothing is held.
+ * cancelled (base/stop.h): nothing happened, and the reply is worth nothing; ACCESS_PAUSED likewise when a pausable one must wait for the
+ * end of a pause (shm/pause.h). When it returns, nothing is held.
  */
 int access_run(const struct plan *plan, access_body *body, void *arg);
 
@@ -44,6 +47,12 @@ bool store_attach(int fd);
 
 /* True once store_attach succeeded in this process. */
 bool store_attached(void);
+
+/* A pause has been set: what other processes have under way now is committed already, or will not be. Needs the store. */
+void store_pause_takes_effect(void);
+
+/* Whether reads refresh the access clocks of keys: CLIENT NO-TOUCH. At first they do. */
+void access_touches(bool yes);
 
 /* Memory figures, bytes. */
 struct store_memory {

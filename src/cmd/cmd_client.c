@@ -92,24 +92,44 @@ enum cmd_result cmd_client_setinfo(struct cmd *c)
 
 /* ---- the list ---- */
 
-/* One line. What has no meaning here (subscriptions, transactions) shows as Redis shows it for a client that has none.
+/* Letters in the order of Redis, and T of its version 7.2. */
+static void append_flags(struct buf *b, uint32_t flags)
+{
+	static const struct {
+		uint32_t flag;
+		char letter;
+	} letters[] = {
+	    {CLIENT_FLAG_BLOCKED, 'b'}, {CLIENT_FLAG_CLOSING, 'c'}, {CLIENT_FLAG_UNIX, 'U'}, {CLIENT_FLAG_NO_EVICT, 'e'}, {CLIENT_FLAG_NO_TOUCH, 'T'},
+	};
+	size_t before = b->len;
+
+	for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+		if (flags & letters[i].flag)
+			buf_append_char(b, letters[i].letter);
+	if (b->len == before)
+		buf_append_char(b, 'N');
+}
+
+/*
+ * One line. What has no meaning here (subscriptions, transactions) shows as Redis shows it for a client that has none. Replies are in one buffer,
+ * which is obl; what Redis lists beside it (oll, omem) there is none of.
  */
 static void append_client(struct buf *b, const struct client_info *i, int32_t pid, int64_t now)
 {
 	buf_printf(
 	    b,
-	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s%s db=%u sub=0 psub=0 ssub=0 multi=-1 ",
+	    "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=",
 	    (unsigned long long)i->id, i->addr, i->laddr, i->fd, i->name, (long long)(now - i->created_ms) / 1000,
-	    (long long)(now - i->last_ms) / 1000, i->flags & CLIENT_FLAG_UNIX ? "U" : "N",
-	    i->flags & CLIENT_FLAG_CLOSING ? "c" : "", i->db);
+	    (long long)(now - i->last_ms) / 1000);
+	append_flags(b, i->flags);
 	buf_printf(
 	    b,
-	    "qbuf=%llu qbuf-free=%llu argv-mem=%llu multi-mem=0 rbs=%llu rbp=%llu obl=%llu oll=0 omem=0 tot-mem=%llu ",
-	    (unsigned long long)i->qbuf, (unsigned long long)i->qbuf_free, (unsigned long long)i->argv_mem,
+	    " db=%u sub=0 psub=0 ssub=0 multi=-1 qbuf=%llu qbuf-free=%llu argv-mem=%llu multi-mem=0 rbs=%llu rbp=%llu obl=%llu oll=0 omem=0 tot-mem=%llu ",
+	    i->db, (unsigned long long)i->qbuf, (unsigned long long)i->qbuf_free, (unsigned long long)i->argv_mem,
 	    (unsigned long long)i->omem, (unsigned long long)i->omem, (unsigned long long)i->obl,
 	    (unsigned long long)i->tot_mem);
-	buf_printf(b, "events=r cmd=%s user=%s redir=-1 resp=%u pid=%d lib-name=%s lib-ver=%s\n", i->cmd, i->user,
-		   i->resp, pid, i->lib_name, i->lib_ver);
+	buf_printf(b, "events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s pid=%d\n",
+		   i->flags & CLIENT_FLAG_WRITING ? "rw" : "r", i->cmd, i->user, i->resp, i->lib_name, i->lib_ver, pid);
 }
 
 struct entry {

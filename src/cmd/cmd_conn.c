@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands about the connection itself: PING ECHO QUIT SELECT AUTH HELLO.
+ * Commands about the connection itself: PING ECHO QUIT SELECT AUTH HELLO RESET, and those that only a cluster has a use for.
  *
  * Run in workers, without an access to the store; AUTH and HELLO wait for the supervisor. They change the session and,
  * for the login, this process's page.
@@ -146,4 +146,34 @@ enum cmd_result cmd_hello(struct cmd *c)
 	c->out->proto = proto;
 	reply_hello(c);
 	return CMD_DONE;
+}
+
+enum cmd_result cmd_reset(struct cmd *c)
+{
+	session_reset(c->session);
+	reply_status(c->out, "RESET");
+	return CMD_DONE;
+}
+
+/* ---- for clusters ---- */
+
+static enum cmd_result no_cluster(struct cmd *c)
+{
+	reply_error(c->out, "ERR This instance has cluster support disabled");
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_readonly(struct cmd *c)
+{
+	return no_cluster(c);
+}
+
+enum cmd_result cmd_readwrite(struct cmd *c)
+{
+	return no_cluster(c);
+}
+
+enum cmd_result cmd_asking(struct cmd *c)
+{
+	return no_cluster(c);
 }

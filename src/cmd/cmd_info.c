@@ -96,7 +96,7 @@ static void section_clients(struct buf *b)
 	field_u64(b, "maxclients", (uint64_t)config->maxclients);
 	field_u64(b, "client_recent_max_input_buffer", clients.max_input);
 	field_u64(b, "client_recent_max_output_buffer", clients.max_output);
-	field_u64(b, "blocked_clients", 0);
+	field_u64(b, "blocked_clients", clients_waiting());
 	field_u64(b, "tracking_clients", 0);
 	field_u64(b, "clients_in_timeout_table", 0);
 }

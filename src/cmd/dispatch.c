@@ -15,6 +15,7 @@
 #include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
+#include "shm/pause.h"
 #include "stats.h"
 #include "store/access.h"
 
@@ -139,7 +140,8 @@ static void drop_room(void)
 	}
 }
 
-static void run_in_access(struct cmd *c)
+/* False: writers are paused, and nothing has happened. */
+static bool run_in_access(struct cmd *c)
 {
 	const struct command *row = c->row;
 	const struct arg *few[FEW_KEYS];
@@ -154,10 +156,12 @@ static void run_in_access(struct cmd *c)
 		plan.nkeys = (uint32_t)n;
 		plan.keys = keys;
 	}
-	if (row->flags & COMMAND_WRITE)
+	if (row->flags & COMMAND_WRITE) {
 		plan.kind = row->flags & COMMAND_ALL_STRIPES ? PLAN_WRITE_ALL : PLAN_WRITE;
-	else
+		plan.pausable = true;
+	} else {
 		plan.kind = row->flags & COMMAND_LONG_READ || plan.nkeys > MANY_KEYS ? PLAN_READ_LONG : PLAN_READ;
+	}
 
 	int result = access_run(&plan, run_handler, c);
 	if (result == CMD_LONG) {
@@ -165,19 +169,25 @@ static void run_in_access(struct cmd *c)
 		result = access_run(&plan, run_handler, c);
 	}
 	drop_room();
-	if (result == ACCESS_CANCELLED)
+	if (result == ACCESS_PAUSED)
+		cmd_start_over(c);
+	else if (result == ACCESS_CANCELLED)
 		reply_cancelled(c);
 	else if (result < 0)
 		reply_oom(c);
 	if (result != CMD_DONE)
 		c->changes = 0;
+	return result != ACCESS_PAUSED;
 }
 
-static void run(struct cmd *c)
+/* False: it must wait, and nothing has happened. */
+static bool run(struct cmd *c)
 {
+	bool ran = true;
+
 	deadline_begin();
 	if (c->row->flags & (COMMAND_WRITE | COMMAND_READONLY))
-		run_in_access(c);
+		ran = run_in_access(c);
 	else
 		run_handler(NULL, c);
 	if (c->sweep) {
@@ -186,6 +196,56 @@ static void run(struct cmd *c)
 		db_sweep_retired();
 	}
 	deadline_end();
+	return ran;
+}
+
+/* ---- CLIENT PAUSE ---- */
+
+/* What a milder pause holds up too. */
+static bool waits_as_writer(const struct command *row)
+{
+	return row->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
+}
+
+/*
+ * Before a command begins: waits while commands like it are paused. The replies to those before it are sent. False: the client is gone, or the
+ * server stops; the command does not begin.
+ */
+static bool wait_for_pause(struct cmd *c)
+{
+	struct session *s = c->session;
+
+	if (s->run != 0)
+		stats_end_run(s, NULL);
+	bool goes_on = s->flush(s);
+	session_publish(s, c->row);
+	if (!goes_on || !s->wait(s, waits_as_writer(c->row))) {
+		s->close_after_flush = true;
+		return false;
+	}
+	/* The time it waited is not the command's. */
+	s->now_uses = 0;
+	stats_before(s, c->row);
+	c->reply_start = s->out.out.len;
+	return true;
+}
+
+static bool must_wait(const struct command *row)
+{
+	enum pause_mode mode = pause_mode();
+
+	return mode == PAUSE_ALL || (mode == PAUSE_WRITE && waits_as_writer(row));
+}
+
+/* Runs it, when it may. A write finds a pause that has come meanwhile when it has its locks. False: it never began. */
+static bool run_unpaused(struct cmd *c)
+{
+	if (must_wait(c->row) && !wait_for_pause(c))
+		return false;
+	while (!run(c))
+		if (!wait_for_pause(c))
+			return false;
+	return true;
 }
 
 const struct command *dispatch(struct session *s, int argc, const struct arg *argv, bool last)
@@ -207,11 +267,14 @@ const struct command *dispatch(struct session *s, int argc, const struct arg *ar
 		/* A fast one is over before anybody can look; session_run shows the last of them. */
 		if (s->shown != row && !(row->flags & COMMAND_FAST))
 			session_publish(s, row);
-		run(&c);
+		if (!run_unpaused(&c))
+			return NULL;
 		stats_after(&c, last);
 		ran = true;
 	}
 	if (s->out.errors != c.errors_before)
 		stats_errors(s, c.errors_before, row, !ran);
+	if (__builtin_expect(s->unheard, 0))
+		session_hush(s, c.reply_start);
 	return ran ? row : NULL;
 }

@@ -23,7 +23,7 @@
 
 #define FLUSH_AT (64u << 10)
 
-void session_init(struct session *s, int fd, bool (*flush)(struct session *))
+void session_init(struct session *s, int fd, bool (*flush)(struct session *), bool (*wait)(struct session *, bool writes))
 {
 	memset(s, 0, sizeof *s);
 	buf_init(&s->in);
@@ -31,6 +31,7 @@ void session_init(struct session *s, int fd, bool (*flush)(struct session *))
 	reply_init(&s->out);
 	s->fd = fd;
 	s->flush = flush;
+	s->wait = wait;
 	s->store_mapped = store_attached();
 	s->authenticated = s->store_mapped && !config->password_set;
 
@@ -81,6 +82,35 @@ void session_publish(struct session *s, const struct command *row)
 	publish(s, row, bytes_of(s->parser.argv, s->parser.argc), s->out.out.len);
 }
 
+void session_flag(uint32_t flag, bool on)
+{
+	client_info_begin();
+	my_page->client.flags = on ? my_page->client.flags | flag : my_page->client.flags & ~flag;
+	client_info_end();
+}
+
+void session_reset(struct session *s)
+{
+	s->db = 0;
+	s->out.proto = 2;
+	s->unheard &= UNHEARD_THIS;
+	s->authenticated = s->store_mapped && !config->password_set;
+	buf_clear(&s->name);
+	access_touches(true);
+	session_flag(CLIENT_FLAG_NO_TOUCH, false);
+	client_info_begin();
+	my_page->client.name[0] = 0;
+	memcpy(my_page->client.user, "default", sizeof "default");
+	client_info_end();
+}
+
+void session_hush(struct session *s, size_t start)
+{
+	if (s->unheard & (UNHEARD_ALL | UNHEARD_THIS))
+		reply_rewind(&s->out, start);
+	s->unheard = (s->unheard & UNHEARD_ALL) | (s->unheard & UNHEARD_NEXT ? UNHEARD_THIS : 0);
+}
+
 /* The stream has no sense any more: say why, once, and close. */
 static void protocol_error(struct session *s)
 {
@@ -89,9 +119,12 @@ static void protocol_error(struct session *s)
 	client_addr_text(&my_page->client.peer, addr);
 	log_verbose("Protocol error (%s) from client: id=%llu addr=%s", s->parser.error,
 		    (unsigned long long)my_page->client.id, addr);
+	size_t start = s->out.out.len;
 	uint64_t before = s->out.errors;
 	reply_errorf(&s->out, "ERR %s", s->parser.error);
 	stats_errors(s, before, NULL, true);
+	if (s->unheard)
+		session_hush(s, start);
 	s->close_after_flush = true;
 }
 

@@ -21,6 +21,7 @@
 #include "proc/kills.h"
 #include "proc/listen.h"
 #include "proc/oom.h"
+#include "proc/pauses.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/shutdown.h"
@@ -266,6 +267,12 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_LOG:
 		channel_answer(r, "+OK", 3, log_fd());
+		return;
+	case REQUEST_PAUSE:
+		pauses_begin(r);
+		return;
+	case REQUEST_UNPAUSE:
+		pauses_end(r);
 		return;
 	case REQUEST_WAITING:
 		hear_waiting(r);

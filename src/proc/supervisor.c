@@ -30,6 +30,7 @@
 #include "proc/listen.h"
 #include "proc/notify.h"
 #include "proc/oom.h"
+#include "proc/pauses.h"
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/requests.h"
@@ -227,6 +228,7 @@ static int wait_ms(int64_t now)
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
 	at = earlier(at, oom_deadline());
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
+	at = earlier(at, pauses_deadline());
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -260,6 +262,7 @@ _Noreturn static void run(void)
 		crashers_tick(now);
 		kills_tick(now);
 		oom_tick(now);
+		pauses_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

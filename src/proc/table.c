@@ -107,6 +107,7 @@ static void fold_page(uint32_t slot)
 	atomic_store_explicit(&control->folds, folds + 2, memory_order_release);
 	memset((void *)&page->client, 0, offsetof(struct client_info, addr));
 	atomic_store_explicit(&page->busy, 0, memory_order_relaxed);
+	atomic_store_explicit(&page->waiting, 0, memory_order_relaxed);
 	atomic_store_explicit(&page->retire, 0, memory_order_relaxed);
 	atomic_store_explicit(&page->was_sent, 0, memory_order_relaxed);
 	atomic_store_explicit(&page->seq, 0, memory_order_release);

@@ -27,6 +27,7 @@
 #include "proc/crashers.h"
 #include "proc/listen.h"
 #include "proc/patience.h"
+#include "proc/paused.h"
 #include "proc/process.h"
 #include "proc/signals.h"
 #include "proc/title.h"
@@ -446,7 +447,7 @@ void worker_main(const struct launch *l)
 		return;
 	signals_serve(fd);
 	config_seen = UINT64_MAX;
-	session_init(&session, fd, flush);
+	session_init(&session, fd, flush, paused_wait);
 	session.user_changed = show_title;
 	show_title(&session);
 	session.in = first_in;

@@ -150,6 +150,15 @@ uint64_t count_total(enum counter c)
 	return sum;
 }
 
+uint64_t clients_waiting(void)
+{
+	uint64_t sum = 0;
+	uint32_t used = atomic_load_explicit(&control->slots_used, memory_order_relaxed);
+	for (uint32_t i = 0; i < used && i < control->slots; i++)
+		sum += atomic_load_explicit(&control_page(i)->waiting, memory_order_relaxed) != 0;
+	return sum;
+}
+
 void client_info_begin(void)
 {
 	uint32_t seq = atomic_load_explicit(&my_page->seq, memory_order_relaxed);
@@ -185,6 +194,8 @@ static bool read_page(uint32_t slot, struct client_info *out, int32_t *pid)
 			break;
 	}
 	end_texts(out);
+	if (atomic_load_explicit(&page->waiting, memory_order_relaxed))
+		out->flags |= CLIENT_FLAG_BLOCKED;
 	if (out->id == 0)
 		return false;
 	client_addr_text(&out->peer, out->addr);

@@ -290,6 +290,18 @@ void txn_rollback(void)
 		txn_checks->over();
 }
 
+/* A dead owner's word may be the medic's by now: it rolls back what is cancelled as what is running. */
+void txn_cancel_others(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	uint32_t high = atomic_load(&SUPER->slot_high); /* pages above were never backed and must not be touched */
+	for (uint32_t i = 1; i <= high; i++) {
+		uint64_t running = TXN_RUNNING;
+		if (i != self_id && atomic_load(&store_slot(i)->state) == TXN_RUNNING)
+			atomic_compare_exchange_strong(&store_slot(i)->state, &running, TXN_CANCELLED);
+	}
+}
+
 void txn_each_touched(void (*each)(void *arg, const void *p, uint64_t n), void *arg)
 {
 	journal_each_undo(self, each, arg);

@@ -12,6 +12,7 @@
 #include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
+#include "shm/pause.h"
 #include "shm/region.h"
 #include "internal.h"
 
@@ -22,7 +23,7 @@
 enum { BODY_DONE, BODY_ABORT, BODY_LONG };
 
 static struct access the_access;
-static bool attached;
+static bool attached, no_touch;
 
 bool store_attach(int fd)
 {
@@ -38,6 +39,16 @@ bool store_attach(int fd)
 bool store_attached(void)
 {
 	return attached;
+}
+
+void access_touches(bool yes)
+{
+	no_touch = !yes;
+}
+
+void store_pause_takes_effect(void)
+{
+	txn_cancel_others();
 }
 
 /* ---- which stripes ---- */
@@ -144,7 +155,7 @@ static void refresh_clocks(struct access *a)
 {
 	for (uint32_t i = 0; i < a->nclocks; i++) {
 		uint32_t stripe = a->clocks[i].stripe;
-		if (!stripe_try(stripe))
+		if (no_touch || !stripe_try(stripe))
 			continue;
 		if (version_same(stripe, version_of(a, stripe))) {
 			struct item *it = at(a->clocks[i].item);
@@ -212,6 +223,11 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 		a->no_memory = false;
 		if (!txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes))
 			return ACCESS_CANCELLED;
+		/* Asked within the transaction: who pauses cancels all that have begun before. */
+		if (a->plan->pausable && pause_mode() != PAUSE_NONE) {
+			txn_rollback();
+			return ACCESS_PAUSED;
+		}
 		int r = body(a, arg);
 		/* From here on it takes the time it takes; asked only afterwards, so that what is committed is not called cancelled. */
 		deadline_settle();

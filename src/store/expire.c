@@ -19,6 +19,7 @@
 #include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/events.h"
+#include "shm/pause.h"
 #include "shm/wake.h"
 #include "due.h"
 #include "internal.h"
@@ -35,6 +36,11 @@ static struct access expirer_access; /* for effects */
 static bool paused(uint32_t what)
 {
 	return (atomic_load(&control_commons->paused) & what) != 0;
+}
+
+static bool nothing_expires(void)
+{
+	return paused(ANY_EXPIRY) || pause_mode() != PAUSE_NONE;
 }
 
 /* ---- due keys ---- */
@@ -84,15 +90,16 @@ static bool first_is_due(const struct bin *b, int64_t now)
 	return b->ndue > 0 && due_time(due_first(b)) <= now;
 }
 
-/* One transaction's worth of due keys of a stripe. False: no memory for the journal, try again later. */
+/* One transaction's worth of due keys of a stripe. False: no memory for the journal, or a pause; try again later. */
 static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 {
 	uint16_t s = (uint16_t)stripe;
-	bool ok = true;
 	uint32_t n = 0;
 	activity_enter();
 	txn_begin(&s, 1);
-	for (uint32_t db = 0; ok && db < SUPER->databases && !paused(ANY_EXPIRY); db++) {
+	/* Asked within the transaction: whoever pauses cancels those that have begun before. */
+	bool ok = !nothing_expires();
+	for (uint32_t db = 0; ok && db < SUPER->databases; db++) {
 		struct root *root = db_root(db);
 		while (ok && root && n < DUE_PER_TXN && first_is_due(&root->bins[stripe], now))
 			ok = take_first(root, db, stripe, now), n++;
@@ -255,17 +262,34 @@ static int64_t earliest_hint(void)
 	return first > INT64_MAX ? INT64_MAX : (int64_t)first;
 }
 
+static void sleep_for(int64_t ms, uint32_t seen)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	syscall(SYS_futex, &SUPER->expirer_wake, FUTEX_WAIT, seen, &t, NULL, 0);
+}
+
+/* How long nothing may expire, ms: as long as it takes, or to the end of a CLIENT PAUSE, of which an early one is told by a signal. */
+static int64_t nothing_for(void)
+{
+	uint64_t word = atomic_load(&control->pause);
+	int64_t left = 0;
+	if (paused(ANY_EXPIRY))
+		return INT64_MAX;
+	if (word)
+		pause_mode_of(word, &left);
+	return left > 0 ? left : 0;
+}
+
 static void sleep_until(int64_t when)
 {
 	uint32_t seen = atomic_load(&SUPER->expirer_wake);
 	atomic_store(&SUPER->expirer_until, (uint64_t)when);
 	/* Said before the last look: who lowers a hint after it sees that we sleep, and wakes us. */
-	int64_t first = paused(ANY_EXPIRY) ? INT64_MAX : earliest_hint(), now = clock_wall_ms();
+	int64_t pause = nothing_for(), now = clock_wall_ms();
+	int64_t first = pause == 0 ? earliest_hint() : pause < INT64_MAX - now ? now + pause : INT64_MAX;
 	when = first < when ? first : when;
-	if (when > now) {
-		struct timespec t = {(when - now) / 1000, (when - now) % 1000 * 1000000};
-		syscall(SYS_futex, &SUPER->expirer_wake, FUTEX_WAIT, seen, &t, NULL, 0);
-	}
+	if (when > now)
+		sleep_for(when - now, seen);
 	atomic_store(&SUPER->expirer_until, 0);
 }
 
@@ -279,7 +303,7 @@ void expirer_run(void)
 		channel_follow_log();
 		int64_t start = clock_mono_ns(), now = clock_wall_ms();
 		bool all = now >= look || look > now + LOOK_MS;
-		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested() && !paused(ANY_EXPIRY); g++)
+		for (uint32_t g = 0; g < HINT_GROUPS && !stop_requested() && !nothing_expires(); g++)
 			if (all || atomic_load(hint_word(g)) <= (uint64_t)now)
 				expire_group(g);
 		if (all)

@@ -613,9 +613,24 @@ def _(g):
                    "ID 0", "ID 999999999", "ID -1", "BOGUS", "BOGUS x")
 
 
+@command("CLIENT NO-EVICT", 1)
+def _(g):
+    return g.words("ON", "off", "x", "")
+
+
+@command("CLIENT TRACKING", 1)
+def _(g):
+    return g.words("OFF", "off BCAST", "OFF PREFIX a", "x", "ON BCAST OPTIN", "ON PREFIX a", "ON OPTIN OPTOUT", "OFF REDIRECT 0", "", "OFF x")
+
+
+@command("CLIENT UNBLOCK", 1)
+def _(g):
+    return g.words("0", "999999", "999999 TIMEOUT", "-1 error", "x", "1 x", "")
+
+
 @command("CLIENT", 2, mutable=False)
 def _(g):
-    return g.words("", "BOGUS", "BOGUS x", "GETNAME x", "SETNAME", "ID x", "INFO x")
+    return g.words("", "GETREDIR", "TRACKINGINFO", "CACHING yes", "REPLY ON", "REPLY x", "UNPAUSE", "PAUSE 0", "PAUSE x", "PAUSE -1", "BOGUS", "BOGUS x", "GETNAME x", "SETNAME", "ID x", "INFO x")
 
 
 @command("CONFIG GET", 3, how=compare.config, mutable=False)

@@ -159,6 +159,20 @@ wire("requirepass, 11 arguments after AUTH", encode([b"AUTH", b"secret"]) + enco
 wire("requirepass, a long inline line", b"PING " + b"x" * 20000 + b"\r\n", options=SECRET)
 
 
+# CLIENT REPLY. The last command is a QUIT that is heard: Redis lets the connection of any other stand.
+wire("no replies at all", words("CLIENT REPLY OFF", "PING", "FOO", "GET", "CLIENT REPLY SKIP", "PING", "CLIENT REPLY ON", "QUIT"))
+wire("one reply less", words("CLIENT REPLY SKIP", "PING", "PING", "QUIT"))
+wire("SKIP and SKIP again", words("CLIENT REPLY SKIP", "CLIENT REPLY SKIP", "PING", "PING", "QUIT"))
+wire("an error is skipped", words("CLIENT REPLY SKIP", "FOO", "PING", "CLIENT REPLY SKIP", "GET", "CLIENT REPLY SKIP", "CLIENT REPLY x", "QUIT"))
+wire("SKIP, then OFF", words("CLIENT REPLY SKIP", "CLIENT REPLY OFF", "PING", "CLIENT REPLY SKIP", "PING", "CLIENT REPLY ON", "QUIT"))
+wire("SKIP, then ON", words("CLIENT REPLY SKIP", "CLIENT REPLY ON", "QUIT"))
+wire("RESET is heard after OFF", words("CLIENT REPLY OFF", "RESET", "QUIT"))
+wire("RESET is not heard after SKIP", words("CLIENT REPLY SKIP", "RESET", "PING", "QUIT"))
+wire("SKIP in inline commands", b"CLIENT REPLY SKIP\r\nHELLO 3\r\nPING\r\n\r\nCLIENT TRACKINGINFO\r\nRESET\r\nCLIENT TRACKINGINFO\r\nQUIT\r\n")
+wire("RESET where a password is needed", words("PING", "RESET", "AUTH secret", "PING", "HELLO 3", "RESET", "PING", "HELLO", "CLIENT REPLY OFF",
+                                               "HELLO 3 AUTH default secret SETNAME me", "CLIENT GETNAME", "QUIT"), options=SECRET)
+
+
 def both(ours, theirs, commands):
     """The replies of both servers to the same commands."""
     with Connection(ours.path) as a, Connection(theirs.path) as b:
@@ -386,8 +400,8 @@ def _(ours, theirs):
                 names = fields
             elif names[:len(fields)] != fields:
                 return f"the fields are {names}, the reference's {fields}"
-            elif not ours.is_redis and names[len(fields)] != "pid":
-                return f"after Redis's fields comes {names[len(fields):]}, not pid"
+            elif not ours.is_redis and names[len(fields):] != ["lib-name", "lib-ver", "pid"]:
+                return f"after Redis's fields come {names[len(fields):]}, not those of 7.2 and pid"
             for text in (listed, by_id):
                 line = compare.client_line(next(line for line in text[1].decode().splitlines() if " name=me " in line))
                 if (line["db"], line["user"], line["resp"], line["addr"].split(":")[0]) != ("3", "default", "2", "127.0.0.1"):
@@ -474,7 +488,7 @@ def fixed_replies(group, resp):
     SCENARIOS.append((f"{group.lower()}: replies that are given, in RESP{resp}", (), function))
 
 
-for group in ("CLUSTER", "MODULE", "SCRIPTING", "COMMAND", "SERVER", "DEBUG"):
+for group in ("CLIENT", "CLUSTER", "MODULE", "SCRIPTING", "COMMAND", "SERVER", "DEBUG"):
     for resp in (2, 3):
         fixed_replies(group, resp)
 
