@@ -505,12 +505,12 @@ static bool run_commands(const char *text)
 	struct arg words[WORDS_MAX];
 	int n;
 	bool ok = true;
-	session_init(&session, -1, NULL);
+	session_init(&session, -1, NULL, NULL);
 	while (*text) {
 		text = split(text, words, &n);
 		session.now = fixture_now;
 		session.now_uses = 1;
-		ok &= dispatch(&session, n, words) && !session.out.errors;
+		ok &= dispatch(&session, n, words, true) && !session.out.errors;
 	}
 	session_deinit(&session);
 	return ok;
