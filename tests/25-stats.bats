@@ -258,7 +258,7 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     same "$(sections)" "$(sections default)"
     same 'Server Clients Memory Persistence Stats Replication CPU Modules Commandstats Errorstats Latencystats Cluster Keyspace' \
         "$(sections everything)"
-    same 'Server Clients Memory Persistence Stats Replication CPU Commandstats Errorstats Latencystats Cluster Keyspace' "$(sections all)"
+    same "$(sections everything)" "$(sections all)"
     same 'Server Commandstats Keyspace' "$(sections keyspace server COMMANDSTATS nosuch)"
     same '' "$(sections nosuch)"
 }

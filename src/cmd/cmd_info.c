@@ -348,8 +348,7 @@ static bool wanted(const struct cmd *c, const struct section *s)
 {
 	for (int i = 1; i < c->argc; i++) {
 		const struct arg *a = &c->argv[i];
-		if (arg_ieq(a, s->name) || (arg_ieq(a, "default") && !s->rest) || arg_ieq(a, "everything") ||
-		    (arg_ieq(a, "all") && s->append != section_modules))
+		if (arg_ieq(a, s->name) || (arg_ieq(a, "default") && !s->rest) || arg_ieq(a, "everything") || arg_ieq(a, "all"))
 			return true;
 	}
 	return c->argc == 1 && !s->rest;

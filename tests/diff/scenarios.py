@@ -316,15 +316,12 @@ def _(ours, theirs):
         return f"{len(missing)} keys that were there throughout were not returned" if missing else None
 
 
-# INFO: fields of Redis that have no meaning here, because there is no fork, no event loop, no thread and no active defragmentation.
-NOT_OURS = re.compile("|".join("""
-    io_ active_defrag aof_ rdb_ current_ latest_ total_forks async_loading loading module_fork allocator_ rss_overhead lazyfree mem_ cluster
-    repl_ slave second_repl master_ multiplexing gcc atomicvar redis_git redis_build monotonic lru_clock executable config_file number_of
-    used_memory_(vm|scripts|functions|lua|startup|overhead|peak_perc|dataset_perc|.*_human) clients_in_timeout tracking pubsub migrate sync_
-    evicted_scripts dump_payload acl_ unexpected_ reply_buffer used_cpu_.*_(main_thread|children) expire_cycle expired_time_cap
-    expired_stale client_recent total_system maxmemory_human evicted_clients errorstat total_active total_eviction total_reads
-    total_writes configured_hz hz total_net_repl instantaneous_.*repl cmdstat latency_ process_supervised db\\d
-""".split()))
+# INFO: the fields that we have beyond Redis's, by section. A section has Redis's in Redis's order, then these.
+OURS = {
+    "Server": ["bulkhead_version"],
+    "Memory": ["used_memory_store", "used_memory_processes"],
+    "Stats": ["read_retries", "lock_waits", "rollbacks", "pinned_reads", "store_growths"],
+}
 
 
 def info(server, *sections):
@@ -348,29 +345,94 @@ def shape(value):
     return "int" if re.fullmatch(r"-?\d+", value) else "float" if re.fullmatch(r"-?\d+\.\d+", value) else "text"
 
 
-@scenario("INFO has Redis's sections and fields")
+@scenario("INFO has Redis's sections and fields, in Redis's order")
 def _(ours, theirs):
-    (kind, mine, text), (other_kind, its, _) = info(ours), info(theirs)
+    (kind, mine, text), (other_kind, its, _) = info(ours, "everything"), info(theirs, "everything")
     problems = []
     if kind != other_kind or not text.startswith("# Server\r\n") or not text.endswith("\r\n"):
         problems.append("the form differs")
+    own = [] if ours.is_redis else ["Processes"]
+    if list(mine) != list(its) + own:
+        problems.append(f"the sections are {list(mine)}")
     for section, fields in its.items():
-        if section in ("Cluster", "Modules", "Errorstats", "Persistence"):
+        # What was called in which order is each server's own; the names of what was called are compared elsewhere.
+        if section in ("Commandstats", "Latencystats"):
             continue
-        if section not in mine:
-            problems.append(f"no section {section}")
-            continue
-        lost = [f for f in fields if f not in mine[section] and not NOT_OURS.match(f)]
-        if lost:
-            problems.append(f"{section} lacks {' '.join(lost)}")
+        expected = list(fields) + ([] if ours.is_redis else OURS.get(section, []))
+        if list(mine.get(section, {})) != expected:
+            problems.append(f"{section} has {' '.join(mine.get(section, {}))}, expected {' '.join(expected)}")
         problems += [f"{f}:{mine[section][f]} is not as {v}" for f, v in fields.items()
-                     if f in mine[section] and {shape(mine[section][f]), shape(v)} == {"int", "text"}]
+                     if f in mine.get(section, {}) and shape(mine[section][f]) != shape(v) and f != "redis_build_id"]
     keyspace = mine.get("Keyspace", {}).get("db0", "")
     if not re.fullmatch(r"keys=2,expires=1,avg_ttl=\d+", keyspace):
         problems.append(f"db0:{keyspace}")
-    if not ours.is_redis and "Processes" not in mine:
-        problems.append("no section Processes")
     return "; ".join(problems) or None
+
+
+# Commands and what they count as: executed, failed, rejected.
+COUNTED = ["SET k v", "GET k", "GET none", "GET", "INCR k", "INCR k", "INCR", "CONFIG GET maxmemory", "CONFIG GET", "CONFIG",
+           "CONFIG NOSUCH", "CONFIG SET nosuch x", "CONFIG SET maxmemory abc", "NOSUCH", "NOSUCH a b", "CLIENT SETNAME x", "CLIENT SETNAME",
+           "CLIENT NOSUCH", "SELECT 99", "SELECT 0", "EXPIRE k x", "AUTH nobody x", "AUTH x", "HELLO 9", "HELLO 2", "OBJECT", "DEL", "DEL a b c",
+           "MEMORY USAGE k", "MEMORY USAGE k x y", "SLOWLOG GET x", "SLOWLOG GET 1 2", "LATENCY GRAPH x", "LATENCY RESET",
+           "SET k v XX NX", "SET k v EX 0", "GETEX k EX x", "SETRANGE", "RENAME none other", "COPY k k", "COMMAND INFO x", "COMMAND COUNT x",
+           "INFO nosuch", "PING a b", "ECHO", "TIME x", "SWAPDB 0 99", "DEBUG NOSUCH", "DEBUG SLEEP 0"]
+
+
+@scenario("commandstats and errorstats count alike")
+def _(ours, theirs):
+    found = []
+    for server in (ours, theirs):
+        with Connection(server.path) as c:
+            known = {name for _, name in c.ask("COMMAND", "LIST")[1]}
+            found.append(known)
+    shared = {name.decode().lower() for name in found[0] & found[1]}
+    commands = [text for text in COUNTED if text.split()[0].lower() in shared | {"nosuch"}]
+    for text in commands:
+        words = text.lower().split()
+        # A subcommand that only one has is an error to the other.
+        assert len(words) == 1 or f"{words[0]}|{words[1]}" not in {n.decode() for n in found[0] ^ found[1]}, text
+    found = []
+    for server in (ours, theirs):
+        with Connection(server.path) as c:
+            c.ask("FLUSHALL")
+            c.ask("CONFIG", "RESETSTAT")
+            for text in commands:
+                c.ask(*text.split())
+            rows = {}
+            for line in c.ask("INFO", "commandstats", "errorstats")[1].decode().split("\r\n"):
+                if match := re.fullmatch(r"(cmdstat_[^:]*):calls=(\d+),usec=\d+,usec_per_call=\d+\.\d\d,(.*)", line):
+                    rows[match[1]] = f"calls={match[2]},{match[3]}"
+                elif match := re.fullmatch(r"(errorstat_.*):(.*)", line):
+                    rows[match[1]] = match[2]
+                elif line and not line.startswith("#"):
+                    return f"{server.binary}: {line}"
+            found.append(rows)
+    mine, its = found
+    return "; ".join(f"{name}: {mine.get(name)}, the reference has {its.get(name)}"
+                     for name in sorted(set(mine) | set(its)) if mine.get(name) != its.get(name)) or None
+
+
+@scenario("LATENCY HISTOGRAM and LATENCY GRAPH have the same form")
+def _(ours, theirs):
+    found = []
+    for server in (ours, theirs):
+        with Connection(server.path) as c:
+            for words in (("CONFIG", "RESETSTAT"), ("CONFIG", "SET", "latency-monitor-threshold", "1"), ("DEBUG", "SLEEP", "0.1"),
+                          ("DEBUG", "SLEEP", "1.05"), ("DEBUG", "SLEEP", "0.6")):
+                c.ask(*words)
+            histogram = c.ask("LATENCY", "HISTOGRAM", "debug", "nosuch", "config|set")
+            graph = c.ask("LATENCY", "GRAPH", "command")[1].decode()
+            c.ask("LATENCY", "RESET")
+            c.ask("CONFIG", "SET", "latency-monitor-threshold", "0")
+        lines = graph.split("\n")
+        if not re.fullmatch(r"command - high \d+ ms, low \d+ ms \(all time high \d+ ms\)", lines[0]):
+            return f"{server.binary}: {lines[0]}"
+        if lines[1] != "-" * 80 or any(set(line) - set("_o#| 0123456789smhd") for line in lines[2:]):
+            return f"{server.binary}: {graph}"
+        # How the samples fall into seconds is chance.
+        found.append(([v[1] for v in histogram[1][1][1][3][1]], [k[1] for k in histogram[1][::2]]))
+    mine, its = found
+    return None if mine == its else f"{mine}, the reference has {its}"
 
 
 @scenario("INFO of single sections")
