@@ -136,8 +136,12 @@ static size_t code_of(const char *text, size_t n, const char **code)
 {
 	const char *blank = memchr(text, ' ', n < ERROR_CODE_MAX ? n : ERROR_CODE_MAX);
 
-	*code = blank == NULL || blank == text ? "ERR" : text;
-	return *code == text ? (size_t)(blank - text) : 3;
+	if (blank == NULL || blank == text) {
+		*code = "ERR";
+		return 3;
+	}
+	*code = text;
+	return (size_t)(blank - text);
 }
 
 static bool is_code(const struct error_total *e, const char *code, size_t n)
