@@ -3,7 +3,8 @@
  * A client: it knows what must be in the server, up to the one command that was on its way when its connection broke.
  *
  * What it expects:
- *   counter   acknowledged increments, at most the ambiguous ones more; of its own counter each single number
+ *   counter   acknowledged increments, at most the ambiguous ones more, also of those that share a string; of its own counter each single
+ *             number
  *   value     its own values byte for byte, the old or the new one after a break; those of others are whole
  *   sum       accounts written by one MSET always have the same sum
  *   token     of two names exactly one exists, whoever renames
@@ -24,6 +25,7 @@
 #define LONGEST 100000
 #define CHUNK 10  /* bytes of each APPEND */
 #define APPENDS 300
+#define FIELD_STEP 700 /* from one counter to the next in the string that has several, in counters */
 #define FLOOD 8    /* pairs of MSETs in a pipeline */
 #define PLACE 9   /* and the next one: databases that are flushed and swapped */
 #define RECONNECT_NS (30 * 1000000000ll)
@@ -233,18 +235,32 @@ static size_t some_length(void)
 
 /* ---- counters ---- */
 
+/* Half of the shared ones lie far apart in one string that is changed where it is; its bytes between them stay zero. */
+static bool is_field(unsigned i)
+{
+	return i % 2;
+}
+
+/* The one number of a reply, or -1. */
+static int64_t number_of(const struct reply *r)
+{
+	return r->type == ':' ? r->n : r->type == '*' && r->n == 1 ? r->at[0].n : -1;
+}
+
 static void count_shared(void)
 {
 	struct reply r;
 	unsigned i = draw(COUNTERS);
-	if (!tell(&r, "INCR ctr:%u", i)) {
+	bool done = is_field(i) ? tell(&r, "BITFIELD fields INCRBY u32 #%u 1", i * FIELD_STEP) : tell(&r, "INCR ctr:%u", i);
+	if (!done) {
 		mine->ambiguous[i]++;
 		return;
 	}
 	mine->acknowledged[i]++;
-	if (r.type != ':' || r.n <= seen[i])
-		violation("counter %u: %ld after %lld", i, r.n, (long long)seen[i]);
-	seen[i] = r.n;
+	int64_t n = number_of(&r);
+	if (n <= seen[i])
+		violation("counter %u: %lld after %lld", i, (long long)n, (long long)seen[i]);
+	seen[i] = n;
 }
 
 static void know_counter(int64_t n, int64_t at_least)
@@ -642,17 +658,25 @@ _Noreturn void client_run(unsigned number)
 void client_check_shared(void)
 {
 	struct reply r;
+	uint64_t bits = 0;
 	for (unsigned i = 0; i < COUNTERS; i++) {
 		uint64_t sure = 0, open = 0;
 		for (int c = 0; c < options.clients; c++) {
 			sure += torture->tally[c].acknowledged[i];
 			open += torture->tally[c].ambiguous[i];
 		}
-		uint64_t n = ask(&r, "GET ctr:%u", i) && r.n >= 0 ? strtoull(r.data, NULL, 10) : 0;
+		uint64_t n = 0;
+		if (is_field(i))
+			n = ask(&r, "BITFIELD_RO fields GET u32 #%u", i * FIELD_STEP) ? (uint64_t)number_of(&r) : 0;
+		else if (ask(&r, "GET ctr:%u", i) && r.n >= 0)
+			n = strtoull(r.data, NULL, 10);
+		bits += is_field(i) ? (uint64_t)__builtin_popcountll(n) : 0;
 		if (n < sure || n > sure + open)
 			violation("counter %u is %llu: %llu acknowledged, %llu open", i, (unsigned long long)n,
 				  (unsigned long long)sure, (unsigned long long)open);
 	}
+	if (!ask(&r, "BITCOUNT fields") || (uint64_t)r.n != bits)
+		violation("between the fields are %lld bits", (long long)r.n - (long long)bits);
 	read_accounts();
 	if (!ask(&r, "EXISTS token:a token:b") || r.n != 1)
 		violation("%ld names of the token exist", r.n);

@@ -77,8 +77,8 @@ extern struct options options;
 /* ---- wire.c: one connection of this process ---- */
 
 struct element {
-	long n; /* bytes, -1: null */
-	char *data;
+	long n; /* bytes, -1: null; or the number of ':' */
+	char *data; /* NULL: it is a number */
 };
 struct reply {
 	char type; /* + - : $ * */

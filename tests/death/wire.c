@@ -121,13 +121,15 @@ static bool line(char **at)
 	}
 }
 
+/* A string of any length, or a number. */
 static bool bulk(struct element *e)
 {
 	char *text;
 	if (!line(&text))
 		return false;
 	e->n = strtol(text + 1, NULL, 10);
-	if (e->n < 0)
+	e->data = NULL;
+	if (text[0] == ':' || e->n < 0)
 		return true;
 	if (!want((size_t)e->n + 2))
 		return false;
