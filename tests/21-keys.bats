@@ -218,6 +218,22 @@ idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     expect '(integer) 3' TOUCH read read touched
 }
 
+@test "all keys of a TOUCH, and what a command that writes looks up, are fresh" {
+    # shellcheck disable=SC2046
+    expect OK MSET $(for i in {1..1500}; do echo "k:$i v"; done)
+    expect OK MSET setnx v getex v move v
+    expect OK -n 1 SET move w
+    eventually 10 idle_for k:1500 2
+    # shellcheck disable=SC2046
+    expect '(integer) 1500' TOUCH $(for i in {1..1500}; do echo "k:$i"; done)
+    same '' "$(for i in {1..1500}; do echo "OBJECT IDLETIME k:$i"; done | q | grep -v '^[01]$')"
+    idle_for getex 2
+    expect '"v"' GETEX getex
+    expect '(integer) 0' SETNX setnx w
+    expect '(integer) 0' MOVE move 1
+    for key in getex setnx move; do ! idle_for "$key" 2; done
+}
+
 @test "RANDOMKEY" {
     expect '(nil)' RANDOMKEY
     expect OK SET only 1

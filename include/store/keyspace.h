@@ -56,6 +56,9 @@ bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view 
 /* The same for who looks at the key but does not use it (OBJECT, TYPE ...): its access clock stays as it is. */
 bool key_peek(struct access *a, uint32_t db, const struct arg *key, struct view *out);
 
+/* Looks a key up for nothing but its access clock, which is surely refreshed: TOUCH. Not in ACCESS_WRITE. False: absent. */
+bool key_touch(struct access *a, uint32_t db, const struct arg *key);
+
 /* Seconds since what was found was last used, as its access clock has it. */
 uint32_t key_idle_seconds(const struct access *a, const struct view *v);
 

@@ -157,11 +157,8 @@ static void refresh_clocks(struct access *a)
 		uint32_t stripe = a->clocks[i].stripe;
 		if (no_touch || !stripe_try(stripe))
 			continue;
-		if (version_same(stripe, version_of(a, stripe))) {
-			struct item *it = at(a->clocks[i].item);
-			uint64_t born = it->born_clock & ((1ull << CLOCK_SHIFT) - 1);
-			__atomic_store_n(&it->born_clock, born | (uint64_t)clock_of(a->now) << CLOCK_SHIFT, __ATOMIC_RELAXED);
-		}
+		if (version_same(stripe, version_of(a, stripe)))
+			clock_set(a->clocks[i].item, clock_of(a->now));
 		stripe_unlock(stripe);
 	}
 }

@@ -109,6 +109,14 @@ void db_sweep_locked(void);
 /* A db_map's last valid entry, checked: roots beyond are none. */
 const struct db_map *map_now(void);
 
+/* Sets the access clock of an item. Its stripe is held, which is all it takes: no version moves, nothing is journalled. */
+static inline void clock_set(ref item, uint32_t clock)
+{
+	struct item *i = at(item);
+	uint64_t born = i->born_clock & ((1ull << CLOCK_SHIFT) - 1);
+	__atomic_store_n(&i->born_clock, born | (uint64_t)clock << CLOCK_SHIFT, __ATOMIC_RELAXED);
+}
+
 /*
  * Pieces of a check (fsck.c), each for what one stripe guards: a bin of a root (of a database, else retired), its
  * retained list.

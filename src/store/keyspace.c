@@ -95,10 +95,14 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 	return found;
 }
 
-/* Remembers an item whose access clock is old, to be refreshed when the read turns out to be good. */
+/* An item whose access clock is old is remembered, to have it refreshed when the read turns out to be good. A writer does it now. */
 static void note_clock(struct access *a, const struct spot *s)
 {
-	if (s->parts.clock == clock_of(a->now) || a->nclocks == ACCESS_CLOCKS)
+	if (s->parts.clock == clock_of(a->now))
+		return;
+	if (a->mode == ACCESS_WRITE)
+		clock_set(s->item, clock_of(a->now));
+	if (a->mode != ACCESS_READ || a->nclocks == ACCESS_CLOCKS)
 		return;
 	a->clocks[a->nclocks].item = s->item;
 	a->clocks[a->nclocks].stripe = s->hash.stripe;
@@ -127,7 +131,7 @@ static bool find(struct access *a, uint32_t db, const struct arg *key, struct vi
 			delete_expired(a, db, key, &s);
 		return false;
 	}
-	if (touch && a->mode == ACCESS_READ)
+	if (touch)
 		note_clock(a, &s);
 	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
 	return true;
@@ -141,6 +145,24 @@ bool key_find(struct access *a, uint32_t db, const struct arg *key, struct view 
 bool key_peek(struct access *a, uint32_t db, const struct arg *key, struct view *out)
 {
 	return find(a, db, key, out, false);
+}
+
+bool key_touch(struct access *a, uint32_t db, const struct arg *key)
+{
+	struct spot s;
+	struct view v;
+	if (!find(a, db, key, &v, false))
+		return false;
+	if (key_idle_seconds(a, &v) == 0)
+		return true;
+	uint32_t stripe = access_hash(a, key).stripe;
+	if (!a->locked && !stripe_lock(stripe))
+		return true; /* cancelled */
+	if (spot_find(a, db, key, &s))
+		clock_set(s.item, clock_of(a->now));
+	if (!a->locked)
+		stripe_unlock(stripe);
+	return true;
 }
 
 uint32_t key_idle_seconds(const struct access *a, const struct view *v)

@@ -41,8 +41,11 @@ static void copy_items(const struct bin *b)
 	const uint64_t *table = at(b->table);
 	for (uint32_t i = 0; i < b->nbuckets * CELLS; i++) {
 		struct parts p;
-		if (table[i] && item_read(cell_ref(table[i]), &p) && p.vlen < 1u << 20)
-			copy(at(cell_ref(table[i])), item_bytes(p.klen, p.vlen, p.flags));
+		if (!table[i] || !item_read(cell_ref(table[i]), &p) || p.vlen >= 1u << 20)
+			continue;
+		const char *item = at(cell_ref(table[i]));
+		copy(item, CLOCK_SHIFT / 8);
+		copy(item + 8, item_bytes(p.klen, p.vlen, p.flags) - 8);
 	}
 }
 
