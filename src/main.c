@@ -2,6 +2,7 @@
 /* bulkhead-server: arguments, configuration, supervisor. */
 #include "base/config.h"
 #include "base/descriptors.h"
+#include "cmd/command.h"
 #include "proc/fsck.h"
 #include "proc/handover.h"
 #include "proc/process.h"
@@ -16,7 +17,7 @@ int main(int argc, char **argv)
 	worker_prepare();
 	upgrade_keep_arguments(argc, argv);
 	handover_receive();
-	config_load(argc, argv);
+	config_load(argc, argv, command_rename);
 	title_init(argc, argv);
 	supervisor_main(NULL);
 	return 1;

@@ -19,6 +19,8 @@
 #define PARAM_MUTABLE 1u
 #define PARAM_PROTECTED 2u
 #define PARAM_HIDDEN 4u
+#define PARAM_ALWAYS 8u
+#define PARAM_EMPTY 16u
 
 /* client-output-buffer-limit of one class of clients: bytes at once, bytes for so many seconds; 0: no limit. */
 struct client_limit {
@@ -137,8 +139,10 @@ extern const struct config *config;
 /*
  * Reads the defaults, the configuration file and the options of the command line (redis-server's syntax). Supervisor, first thing.
  * -v and -h are answered here and end the process with 0, a mistake ends it with 1: file, line and reason on standard error.
+ * `rename` is called for each rename-command with the old name and the new one ("": none); it returns NULL, or why not.
  */
-void config_load(int argc, char **argv);
+typedef const char *config_renamer(const struct arg *old, const struct arg *new);
+void config_load(int argc, char **argv, config_renamer *rename);
 
 /*
  * Moves the values to `where`, which config_set writes to from now on, and which is readable at `view` in this process and its
@@ -164,6 +168,12 @@ bool config_set(const struct arg *pairs, size_t n, bool local, config_apply *app
  */
 typedef void config_visitor(void *arg, const char *name, const char *value);
 void config_get(const struct arg *patterns, size_t n, config_visitor *each, void *arg);
+
+/*
+ * CONFIG REWRITE: the file is to say what is configured now. `all`: defaults too. There must be a file (config->file). False: errno says why,
+ * and the file is as it was. Supervisor only.
+ */
+bool config_rewrite(bool all);
 
 /* Whether p is the password of the default user, in a time that depends only on the lengths. Supervisor only. */
 bool config_password_is(const char *p, size_t n);

@@ -106,10 +106,16 @@ struct command {
 /* The command of that name, letters without case; NULL: there is none. No subcommands. */
 const struct command *command_find(const char *name, size_t n);
 
+/*
+ * rename-command: from now on the command of the name `old` is found by `new` alone, "" for by none. NULL, or why not, as Redis says it. Before
+ * the first fork. The row, and so what COMMAND and statistics call it, stays.
+ */
+const char *command_rename(const struct arg *old, const struct arg *new);
+
 /* The subcommand of a container; NULL: there is none. */
 const struct command *command_find_sub(const struct command *container, const char *name, size_t n);
 
-/* By the name COMMAND INFO knows it: "get", "config|get". */
+/* By the name COMMAND INFO knows it: "get", "config|get", also of one that was renamed. */
 const struct command *command_find_full(const char *name, size_t n);
 
 /* Every row, a container followed by its subcommands. Start with NULL; NULL at the end. */
@@ -130,7 +136,10 @@ static inline bool command_is_sub(const struct command *row)
 /* All ACL categories of a row, those that follow from its flags included. */
 uint32_t command_categories(const struct command *row);
 
-/* Number of commands, subcommands not counted. */
+/* Whether it can be called, by whatever name. */
+bool command_is_callable(const struct command *row);
+
+/* Number of commands that can be called, subcommands not counted. */
 size_t command_count(void);
 
 static inline bool command_arity_ok(const struct command *row, int argc)

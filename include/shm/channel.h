@@ -22,6 +22,7 @@ enum request {
 	REQUEST_CONFIG_SET,  /* "name\0value\0name\0value...": all or nothing; each is followed by \0, the last one too */
 	REQUEST_CONFIG_GET_SECRET, /* "requirepass": "+" and its value, to a caller that is authenticated */
 	REQUEST_CONFIG_RESETSTAT,  /* no text */
+	REQUEST_CONFIG_REWRITE,    /* no text, or "all": defaults are written as well */
 	REQUEST_SHUTDOWN,    /* options as given, separated by \0; no answer when it succeeds */
 	REQUEST_REAP,        /* no text: "+OK" once the pages show nobody who is dead, or sure to die */
 	REQUEST_KILL,        /* an array of struct kill_victim: "+" and how many of them were not being killed yet, once all are gone */

@@ -169,6 +169,22 @@ static bool is_host_name(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == strlen(s);
 }
 
+/* "host port", or "no one" for none. */
+static const char *check_master(char *text)
+{
+	const char *port = strchr(text, ' ');
+	int64_t n;
+	if (!*text)
+		return NULL;
+	if (!port)
+		return "wrong number of arguments";
+	if (str_ieq(text, strlen(text), "no one"))
+		memset(text, 0, CONFIG_TEXT);
+	else if (!parse_i64(port + 1, strlen(port + 1), &n) || n < 0 || n > 65535)
+		return "Invalid master port";
+	return NULL;
+}
+
 static int64_t between(int64_t v, int64_t least, int64_t most)
 {
 	return v < least ? least : v > most ? most : v;
@@ -193,6 +209,8 @@ static const char *settle(struct config *c, const struct param *p)
 		return title_expand(text, "title", c, title, sizeof title)
 			   ? NULL
 			   : "template format is invalid or contains unknown variables";
+	case AT(replicaof):
+		return check_master(c->replicaof);
 	case AT(cluster_announce_hostname):
 		return is_host_name(text) ? NULL : "Hostnames may only contain alphanumeric characters, hyphens or dots";
 	case AT(dbfilename):

@@ -24,6 +24,8 @@
 
 #define FILE_MAX (4u << 20)
 #define INCLUDE_DEPTH 16
+#define DEFAULT_PID_FILE "/var/run/bulkhead.pid" /* of a server in the background */
+#define UNKNOWN "Bad directive or wrong number of arguments"
 
 /* Where a line stands, for the report. */
 struct place {
@@ -117,6 +119,72 @@ static void load_include(struct config_draft *d, const struct place *at, const c
 	free(names);
 }
 
+/* ---- directives that are no parameters ---- */
+
+static config_renamer *renamer;
+
+static const char *directive_rename(const struct arg *v)
+{
+	return renamer ? renamer(&v[0], &v[1]) : NULL;
+}
+
+static const char *directive_nothing(const struct arg *v)
+{
+	(void)v;
+	return NULL;
+}
+
+static const char *directive_user(const struct arg *v)
+{
+	(void)v;
+	return "this version has one user, \"default\", whose password is requirepass";
+}
+
+static const char *directive_module(const struct arg *v)
+{
+	(void)v;
+	return "modules cannot be loaded: what they would check or forbid is not there";
+}
+
+static const char *directive_sentinel(const struct arg *v)
+{
+	(void)v;
+	return "sentinel directive while not in sentinel mode";
+}
+
+static const struct directive {
+	const char *name;
+	size_t least, most; /* values */
+	const char *(*act)(const struct arg *v); /* NULL, or why not */
+} directives[] = {
+	{"rename-command", 2, 2, directive_rename},
+	{"user", 1, SIZE_MAX, directive_user},
+	{"loadmodule", 1, SIZE_MAX, directive_module},
+	{"sentinel", 0, SIZE_MAX, directive_sentinel},
+	/* Of versions long past; Redis ignores them too. */
+	{"list-max-ziplist-entries", 1, 1, directive_nothing},
+	{"list-max-ziplist-value", 1, 1, directive_nothing},
+	{"lua-replicate-commands", 1, 1, directive_nothing},
+};
+
+/* Whether it was one; *why says what is wrong with it. */
+static bool load_directive(const struct arg_list *words, const char **why)
+{
+	const struct arg *name = &words->v[0];
+	size_t values = words->n - 1;
+	for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
+		const struct directive *d = &directives[i];
+		if (!arg_ieq(name, d->name))
+			continue;
+		*why = values < d->least || values > d->most ? UNKNOWN : d->act(words->v + 1);
+		return true;
+	}
+	if (!memchr(name->p, '.', name->n))
+		return false;
+	*why = values ? "a parameter of a module, and modules cannot be loaded" : "Module config specified without value";
+	return true;
+}
+
 /* One directive: its name and values. `line` is how it was written. */
 static void load_words(struct config_draft *d, const struct place *at, const struct arg_list *words, const char *line, size_t n)
 {
@@ -129,15 +197,26 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 		return;
 	}
 	const struct param *p = config_row(name->p, name->n);
-	if (!p)
-		fail(at, line, n, "Bad directive or wrong number of arguments");
+	const char *why = UNKNOWN;
+	if (!p) {
+		if (!load_directive(words, &why) || why)
+			fail(at, line, n, why);
+		return;
+	}
 	p = config_meant(p);
-	const char *why = config_assign(d, p, words->v + 1, values);
+	why = config_assign(d, p, words->v + 1, values);
 	/* A relative path that follows is meant from there, as in Redis. */
 	if (!why && str_ieq(name->p, name->n, "dir") && *d->values.dir && chdir(d->values.dir))
 		why = strerror(errno);
 	if (why)
 		fail(at, p->type == PARAM_SECRET ? p->name : line, p->type == PARAM_SECRET ? strlen(p->name) : n, why);
+}
+
+/* Whether the values of a line are not to be shown to anybody. */
+static bool hides(const struct arg *name)
+{
+	const struct param *p = config_row(name->p, name->n);
+	return p && p->type == PARAM_SECRET;
 }
 
 static void load_line(struct config_draft *d, const struct place *at, char *line, size_t n, char *scratch)
@@ -183,23 +262,44 @@ static void load_file(struct config_draft *d, const char *file, int depth)
 	munmap(text, mapped);
 }
 
-/* --name value value --name ...: each option is a line; its values are taken as they are. */
+/* ---- the command line ---- */
+
+static bool is_option(const char *arg)
+{
+	return arg[0] == '-' && arg[1] == '-';
+}
+
+/* An option without a value that Redis gives an empty one. */
+static bool may_lack_value(const struct arg_list *words)
+{
+	return words->n == 1 && arg_ieq(&words->v[0], "save");
+}
+
+/*
+ * --name value value --name ...: each option is a line; its values are taken as they are. "--name value" may be one argument. What follows the
+ * name alone is a value, whatever it looks like; save may have none.
+ */
 static void load_options(struct config_draft *d, int argc, char **argv)
 {
 	struct place at = {0};
 	for (int i = 0; i < argc;) {
 		struct arg_list words = {0};
 		struct buf line;
-		char *name = argv[i] + 2;
+		char *name = is_option(argv[i]) ? argv[i] + 2 : argv[i];
 		buf_init(&line);
 		buf_append_str(&line, name);
 		at.line++;
 		if (!str_split_args(name, strlen(name), &words) || words.n == 0)
-			fail(&at, line.data, line.len, "Bad directive or wrong number of arguments");
-		for (i++; i < argc && strncmp(argv[i], "--", 2) != 0; i++) {
+			fail(&at, line.data, line.len, UNKNOWN);
+		bool secret = hides(&words.v[0]);
+		bool lacks = words.n == 1 && !(may_lack_value(&words) && (i + 1 == argc || is_option(argv[i + 1])));
+		if (may_lack_value(&words) && !lacks)
+			arg_list_add(&words, "", 0);
+		for (i++; i < argc && (lacks || !is_option(argv[i])); i++) {
 			arg_list_add(&words, argv[i], strlen(argv[i]));
+			lacks = false;
 			buf_append_char(&line, ' ');
-			if (!str_ieq(words.v[0].p, words.v[0].n, "requirepass"))
+			if (!secret)
 				str_repr(&line, argv[i], strlen(argv[i]));
 		}
 		load_words(d, &at, &words, line.data, line.len);
@@ -243,23 +343,23 @@ static void answer_and_exit(const char *option)
 		usage(1);
 }
 
-void config_load(int argc, char **argv)
+void config_load(int argc, char **argv, config_renamer *rename)
 {
 	struct config_draft *d = config_draft_create();
 	if (!d)
 		fatal("Out of memory");
+	renamer = rename;
 	config_defaults(d);
 	d->values.chosen = argc > 1;
 	int first = 1;
 	bool from_stdin = false;
-	if (argc == 2)
+	if (argc > 1)
 		answer_and_exit(argv[1]);
 	if (argc > 1 && strcmp(argv[argc - 1], "-") == 0) {
 		from_stdin = true;
 		argc--;
 	}
-	if (argc > 1 && strncmp(argv[1], "--", 2) != 0) {
-		answer_and_exit(argv[1]);
+	if (argc > 1 && !is_option(argv[1])) {
 		first = 2;
 		char *file = realpath(argv[1], NULL);
 		snprintf(d->values.file, sizeof d->values.file, "%s", file ? file : argv[1]);
@@ -269,6 +369,8 @@ void config_load(int argc, char **argv)
 	if (from_stdin)
 		load_file(d, "-", 0);
 	load_options(d, argc - first, argv + first);
+	if (d->values.daemonize && !*d->values.pidfile)
+		strcpy(d->values.pidfile, DEFAULT_PID_FILE);
 	if (!getcwd(d->values.dir, sizeof d->values.dir))
 		strcpy(d->values.dir, ".");
 	ssize_t n = readlink("/proc/self/exe", d->values.executable, sizeof d->values.executable - 1);

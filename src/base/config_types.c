@@ -343,7 +343,7 @@ static const char *assign_several(void *field, const struct param *p, const stru
 const char *config_read_value(struct config *c, const struct param *p, const struct arg *v, size_t n)
 {
 	void *field = (char *)c + p->offset;
-	if (takes_several(p) && n >= 1)
+	if (takes_several(p))
 		return assign_several(field, p, v, n);
 	if (n != 1)
 		return "wrong number of arguments";

@@ -157,7 +157,7 @@ static void reply_all_info(struct cmd *c)
 {
 	reply_array(c->out, command_count());
 	for (const struct command *row = command_next(NULL); row != NULL; row = command_next(row))
-		if (!command_is_sub(row))
+		if (!command_is_sub(row) && command_is_callable(row))
 			reply_info(c->out, row);
 }
 
@@ -297,7 +297,7 @@ enum cmd_result cmd_command_docs(struct cmd *c)
 
 	if (c->argc == 2) {
 		for (const struct command *row = command_next(NULL); row != NULL; row = command_next(row)) {
-			if (command_is_sub(row))
+			if (command_is_sub(row) || !command_is_callable(row))
 				continue;
 			reply_docs(c->out, row);
 			found++;
@@ -345,7 +345,7 @@ enum cmd_result cmd_command_list(struct cmd *c)
 	size_t found = 0, mark = reply_defer(c->out);
 	for (const struct command *row = command_next(NULL); row != NULL; row = command_next(row)) {
 		const struct arg *what = by == ALL ? NULL : &c->argv[4];
-		if (by == MODULE || (by == ACLCAT && !in_category(row, what)) ||
+		if (!command_is_callable(row) || by == MODULE || (by == ACLCAT && !in_category(row, what)) ||
 		    (by == PATTERN && !glob_match(what->p, what->n, row->name, row->name_len, true)))
 			continue;
 		reply_bulk_str(c->out, row->name);

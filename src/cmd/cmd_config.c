@@ -71,7 +71,7 @@ enum cmd_result cmd_config_get(struct cmd *c)
 	return CMD_DONE;
 }
 
-/* ---- SET, RESETSTAT ---- */
+/* ---- SET, REWRITE, RESETSTAT ---- */
 
 static void ask_supervisor(struct cmd *c, enum request what, const struct buf *text)
 {
@@ -120,6 +120,15 @@ enum cmd_result cmd_config_resetstat(struct cmd *c)
 
 	buf_init(&none);
 	ask_supervisor(c, REQUEST_CONFIG_RESETSTAT, &none);
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_config_rewrite(struct cmd *c)
+{
+	struct buf none;
+
+	buf_init(&none);
+	ask_supervisor(c, REQUEST_CONFIG_REWRITE, &none);
 	return CMD_DONE;
 }
 

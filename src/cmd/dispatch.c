@@ -59,7 +59,7 @@ static void reply_unknown(struct session *s, int argc, const struct arg *argv)
 	buf_deinit(&text);
 }
 
-static void reply_unknown_sub(struct session *s, const struct command *container, const struct arg *word)
+static void reply_unknown_sub(struct session *s, const struct arg *container, const struct arg *word)
 {
 	struct buf text;
 
@@ -67,8 +67,10 @@ static void reply_unknown_sub(struct session *s, const struct command *container
 	buf_append_str(&text, "ERR unknown subcommand '");
 	append_preview(&text, word, PREVIEW);
 	buf_append_str(&text, "'. Try ");
-	for (const char *p = container->name; *p != 0; p++)
-		buf_append_char(&text, *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
+	for (size_t i = 0; i < container->n; i++) {
+		char letter = container->p[i];
+		buf_append_char(&text, letter >= 'a' && letter <= 'z' ? (char)(letter - 32) : letter);
+	}
 	buf_append_str(&text, " HELP.");
 	reply_error_n(&s->out, text.data, text.len);
 	buf_deinit(&text);
@@ -85,7 +87,7 @@ static const struct command *find_row(struct session *s, int argc, const struct 
 	if (argc > 1 && command_first_sub(row) != NULL) {
 		const struct command *sub = command_find_sub(row, argv[1].p, argv[1].n);
 		if (sub == NULL)
-			reply_unknown_sub(s, row, &argv[1]);
+			reply_unknown_sub(s, &argv[0], &argv[1]);
 		row = sub;
 	}
 	return row;

@@ -41,7 +41,7 @@ enum cmd_result cmd_help(struct cmd *c)
 
 	buf_init(&line);
 	for (const struct command *row = command_next(NULL); row != NULL; row = command_next(row)) {
-		if (row->handler == NULL || !wanted(c, row))
+		if (row->handler == NULL || !command_is_callable(row) || !wanted(c, row))
 			continue;
 		buf_clear(&line);
 		append_usage(&line, row);
@@ -64,7 +64,11 @@ void help_subcommands(struct cmd *c)
 	struct buf line;
 
 	buf_init(&line);
-	append_name(&line, container);
+	/* As it is called: it may have been renamed. */
+	for (size_t i = 0; i < c->argv[0].n; i++) {
+		char letter = c->argv[0].p[i];
+		buf_append_char(&line, letter >= 'a' && letter <= 'z' ? (char)(letter - 32) : letter);
+	}
 	buf_append_str(&line, " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
 	buf_append_char(&line, 0);
 	reply_status(c->out, line.data);

@@ -8,6 +8,8 @@
  */
 #include "cmd/command.h"
 
+#include <stdlib.h>
+
 #include "base/panic.h"
 #include "handlers.h"
 #include "shm/command_stats.h"
@@ -53,6 +55,15 @@ _Static_assert(ROWS <= COMMAND_ROWS_MAX, "each row can be counted");
 static uint16_t slots[SLOTS];
 static size_t commands;
 
+/* What rename-command has changed; found from slots[] by numbers above ROWS. A name that was never renamed costs nothing but their being there. */
+#define RENAMED_MAX 128u
+static struct renamed {
+	char *name; /* lower case; "" for none */
+	size_t len;
+	uint16_t row;
+} renamed[RENAMED_MAX];
+static uint32_t nrenamed;
+
 /* Case is dropped the cheap way, which also maps some other bytes together: only a hash. */
 static inline uint32_t hash_name(const char *name, size_t n)
 {
@@ -76,17 +87,35 @@ static inline uint32_t hash_name(const char *name, size_t n)
 	return (uint32_t)(h >> 40) & (SLOTS - 1);
 }
 
+static void fill_slot(const char *name, size_t n, uint16_t value)
+{
+	uint32_t at = hash_name(name, n);
+
+	while (slots[at] != 0)
+		at = (at + 1) % SLOTS;
+	slots[at] = value;
+	commands++;
+}
+
+/* What a row was renamed to; NULL: it was not. */
+static struct renamed *renaming_of(uint16_t row)
+{
+	for (uint32_t i = 0; i < nrenamed; i++)
+		if (renamed[i].row == row)
+			return &renamed[i];
+	return NULL;
+}
+
 __attribute__((constructor)) static void fill_slots(void)
 {
-	for (uint16_t i = 0; i < ROWS; i++) {
-		if (command_is_sub(&rows[i]))
-			continue;
-		commands++;
-		uint32_t at = hash_name(rows[i].name, rows[i].name_len);
-		while (slots[at] != 0)
-			at = (at + 1) % SLOTS;
-		slots[at] = (uint16_t)(i + 1);
-	}
+	memset(slots, 0, sizeof slots);
+	commands = 0;
+	for (uint16_t i = 0; i < ROWS; i++)
+		if (!command_is_sub(&rows[i]) && renaming_of(i) == NULL)
+			fill_slot(rows[i].name, rows[i].name_len, (uint16_t)(i + 1));
+	for (uint32_t i = 0; i < nrenamed; i++)
+		if (renamed[i].len != 0)
+			fill_slot(renamed[i].name, renamed[i].len, (uint16_t)(ROWS + 1 + i));
 }
 
 /* Whether n bytes are the lower-case word, letters without case. Both are n long. */
@@ -101,11 +130,51 @@ static inline bool same_word(const char *p, const char *word, size_t n)
 const struct command *command_find(const char *name, size_t n)
 {
 	for (uint32_t at = hash_name(name, n); slots[at] != 0; at = (at + 1) % SLOTS) {
-		const struct command *row = &rows[slots[at] - 1];
+		uint32_t i = slots[at] - 1;
+		if (__builtin_expect(i >= ROWS, 0)) {
+			const struct renamed *r = &renamed[i - ROWS];
+			if (r->len == n && same_word(name, r->name, n))
+				return &rows[r->row];
+			continue;
+		}
+		const struct command *row = &rows[i];
 		if (row->name_len == n && same_word(name, row->name, n))
 			return row;
 	}
 	return NULL;
+}
+
+const char *command_rename(const struct arg *old, const struct arg *new)
+{
+	const struct command *row = command_find(old->p, old->n);
+
+	if (row == NULL)
+		return "No such command in rename-command";
+	struct renamed *r = renaming_of(row->number);
+	if (r == NULL && nrenamed == RENAMED_MAX)
+		return "Too many commands are renamed";
+	const struct command *other = command_find(new->p, new->n);
+	if (new->n != 0 && other != NULL && other != row)
+		return "Target command name already exists";
+	char *name = malloc(new->n + 1);
+	if (name == NULL)
+		fatal("Out of memory");
+	for (size_t i = 0; i < new->n; i++)
+		name[i] = (char)str_lower((unsigned char)new->p[i]);
+	if (r == NULL)
+		r = &renamed[nrenamed++];
+	free(r->name);
+	*r = (struct renamed){name, new->n, row->number};
+	fill_slots();
+	return NULL;
+}
+
+bool command_is_callable(const struct command *row)
+{
+	uint16_t number = command_is_sub(row) ? row->parent : row->number;
+	const struct renamed *r = renaming_of(number);
+
+	return r == NULL || r->len != 0;
 }
 
 const struct command *command_find_sub(const struct command *container, const char *name, size_t n)
@@ -118,13 +187,22 @@ const struct command *command_find_sub(const struct command *container, const ch
 	return NULL;
 }
 
+/* Rarely asked for, so that the other names need not be in the hash. */
+static const struct command *find_original(const char *name, size_t n)
+{
+	for (const struct command *row = rows; row < rows + ROWS; row++)
+		if (!command_is_sub(row) && row->name_len == n && same_word(name, row->name, n))
+			return row;
+	return NULL;
+}
+
 const struct command *command_find_full(const char *name, size_t n)
 {
 	const char *bar = memchr(name, '|', n);
 
 	if (bar == NULL)
-		return command_find(name, n);
-	const struct command *container = command_find(name, (size_t)(bar - name));
+		return find_original(name, n);
+	const struct command *container = find_original(name, (size_t)(bar - name));
 	return container == NULL ? NULL : command_find_sub(container, bar + 1, n - (size_t)(bar - name) - 1);
 }
 

@@ -161,6 +161,23 @@ static void serve_secret(struct channel_request *r)
 	channel_answer(r, text, n + 1, -1);
 }
 
+static void serve_rewrite(struct channel_request *r)
+{
+	char text[256];
+	if (!*config->file) {
+		answer(r, "ERR The server is running without a config file");
+		return;
+	}
+	if (!config_rewrite(str_eq(r->text, r->n, "all"))) {
+		snprintf(text, sizeof text, "ERR Rewriting config file: %s", strerror(errno));
+		log_warning("CONFIG REWRITE failed: %s", strerror(errno));
+		answer(r, text);
+		return;
+	}
+	log_notice("CONFIG REWRITE executed with success.");
+	answer(r, "+OK");
+}
+
 static void serve_resetstat(struct channel_request *r)
 {
 	/* The pages are their owners': what they show so far is taken off the sum instead. */
@@ -251,6 +268,9 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_CONFIG_GET_SECRET:
 		serve_secret(r);
+		return;
+	case REQUEST_CONFIG_REWRITE:
+		serve_rewrite(r);
 		return;
 	case REQUEST_CONFIG_RESETSTAT:
 		serve_resetstat(r);

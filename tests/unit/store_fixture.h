@@ -42,7 +42,7 @@ __attribute__((unused)) static void fixture_open(uint32_t databases)
 {
 	char name[64], *argv[] = {name, NULL};
 	snprintf(name, sizeof name, "/bulkhead-unit.%d", (int)getpid());
-	config_load(1, argv);
+	config_load(1, argv, NULL);
 	control_create(FIXTURE_SLOTS);
 	my_slot = FIXTURE_SELF;
 	my_page = control_page(my_slot);

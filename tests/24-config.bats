@@ -1,0 +1,237 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The configuration: its file, the command line, CONFIG REWRITE, rename-command, what CONFIG SET does at once. What redis-server does too is compared
+# with it by tests/diff.
+
+load lib/server
+
+setup_file() { shared_server --enable-protected-configs local; }
+teardown_file() { stop_server; }
+setup() { empty_server; }
+teardown() {
+    release
+    [[ -z ${OWN_PID:-} ]] || stop_server "$OWN_PID" "$OWN_PORT" "$OWN_LOG"
+}
+
+# file_server TEXT [OPTION...]: a server with that configuration file, $FILE; the port and the directory come before it.
+file_server() {
+    local text=$1 attempt
+    shift
+    FILE=$BATS_TEST_TMPDIR/server.conf
+    for attempt in 1 2 3 4 5 6 7 8; do
+        PORT=$((10000 + SRANDOM % 20000))
+        printf 'port %s\ndir %s\n%s' "$PORT" "$BATS_TEST_TMPDIR" "$text" >"$FILE"
+        if launch "$FILE" "$@"; then
+            [[ -z ${BULKHEAD_LEDGER:-} ]] || echo "$PORT $SERVER_PID $BATS_TEST_FILENAME" >>"$BULKHEAD_LEDGER/servers"
+            OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+            return
+        fi
+        grep -qi 'Failed listening\|Address already in use' "$SERVER_LOG" || break
+    done
+    fail "the server did not start:" "$(tail -n 20 "$SERVER_LOG")"
+}
+
+# refused REASON OPTION...: the server does not start, and its last words are these.
+refused() {
+    local want=$1 got
+    shift
+    got=$(timeout 20 "$BULKHEAD_SERVER" "$@" 2>&1 </dev/null) && fail "it started: $*"
+    same "$want" "$(tail -n 1 <<<"$got")" "$*"
+}
+
+# refused_in_file LINE REASON
+refused_in_file() {
+    printf '# one\n%s\n' "$1" >"$BATS_TEST_TMPDIR/bad.conf"
+    got=$(timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/bad.conf" 2>&1 </dev/null) && fail "it started: $1"
+    [[ $got == *"at line 2 of $BATS_TEST_TMPDIR/bad.conf"* ]] || fail "$got"
+    same "$2" "$(tail -n 1 <<<"$got")" "$1"
+}
+
+value() { q CONFIG GET "$1" | tail -n +2; }
+
+@test "the file that comes with the server loads, and names every parameter" {
+    only_bulkhead
+    for name in $(q CONFIG GET '*' | sed -n 'p;n'); do
+        grep -q "^\(# \)\?$name " "$ROOT/init/bulkhead.conf" || fail "init/bulkhead.conf does not name $name"
+    done
+    sed 's/^\(port\|dir\) /# &/' "$ROOT/init/bulkhead.conf" >"$BATS_TEST_TMPDIR/text"
+    before=$(q CONFIG GET '*')
+    file_server "$(cat "$BATS_TEST_TMPDIR/text")"
+    # But for what is said of addresses, it says what is the default anyway.
+    for name in $(q CONFIG GET '*' | sed -n 'p;n'); do
+        case $name in port | dir | bind | enable-*) continue ;; esac
+        same "$(sed -n "/^$name$/{n;p;q}" <<<"$before")" "$(value "$name")" "$name"
+    done
+}
+
+@test "directives that are commented out in the file that comes with the server can be used" {
+    only_bulkhead
+    # The default of each, except for those that describe something else than a value.
+    grep -E '^# [a-z0-9_-]+ ' "$ROOT/init/bulkhead.conf" | sed 's/^# //' |
+        grep -v "for example" >"$BATS_TEST_TMPDIR/lines"
+    while read -r line; do
+        name=${line%% *}
+        [[ -n $(q CONFIG GET "$name") ]] || continue
+        printf '%s\n' "$line"
+    done <"$BATS_TEST_TMPDIR/lines" >"$BATS_TEST_TMPDIR/text"
+    [[ $(wc -l <"$BATS_TEST_TMPDIR/text") -gt 50 ]]
+    file_server "$(cat "$BATS_TEST_TMPDIR/text")"
+    same PONG "$(q PING)"
+}
+
+@test "what promises what is not kept stops the start" {
+    only_bulkhead
+    refused_in_file "appendonly yes" 'this version keeps no data on disk: the only value is "no"'
+    refused_in_file "save 900 1" 'this version keeps no data on disk: the only value is ""'
+    refused_in_file "replicaof 10.0.0.1 6379" 'this version does not replicate'
+    refused_in_file "tls-port 6380" 'this version does not encrypt: the only value is "0"'
+    refused_in_file "tls-cluster yes" 'this version does not encrypt: the only value is "no"'
+    refused_in_file "cluster-enabled yes" 'this version is no part of a cluster: the only value is "no"'
+    refused_in_file "aclfile /etc/users.acl" 'this version has one user, "default"'
+    refused_in_file "user default on nopass" 'this version has one user, "default", whose password is requirepass'
+    refused_in_file "loadmodule /lib/x.so" 'modules cannot be loaded: what they would check or forbid is not there'
+    refused_in_file "search.maxsize 5" 'a parameter of a module, and modules cannot be loaded'
+    refused_in_file "maxmemory-policy allkeys-lru" 'this version evicts nothing: the only value is "noeviction"'
+    refused_in_file "min-replicas-to-write 1" 'this version does not replicate: the only value is "0"'
+    refused_in_file "sentinel monitor x" 'sentinel directive while not in sentinel mode'
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'appendonly') - this version keeps no data on disk: the only value is \"no\"" \
+        CONFIG SET appendonly yes
+    expect OK CONFIG SET appendonly no save "" tls-port 0 maxmemory-policy noeviction
+}
+
+@test "mistakes in the file are reported with file and line, also of an included one" {
+    only_bulkhead
+    refused_in_file "nosuch 1" 'Bad directive or wrong number of arguments'
+    refused_in_file "port 'a" 'Unbalanced quotes in configuration line'
+    refused_in_file "rename-command GET" 'Bad directive or wrong number of arguments'
+    refused_in_file "rename-command NOSUCH x" 'No such command in rename-command'
+    refused_in_file "rename-command GET set" 'Target command name already exists'
+    printf 'timeout x\n' >"$BATS_TEST_TMPDIR/more.conf"
+    printf '\n\ninclude %s\n' "$BATS_TEST_TMPDIR/more.conf" >"$BATS_TEST_TMPDIR/first.conf"
+    run timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/first.conf"
+    [[ $status == 1 && $output == *"at line 1 of $BATS_TEST_TMPDIR/more.conf"*"couldn't be parsed into an integer"* ]] || fail "$output"
+}
+
+@test "a secret is not shown by the report about its line" {
+    only_bulkhead
+    printf 'masterauth verysecret 2\n' >"$BATS_TEST_TMPDIR/bad.conf"
+    run timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/bad.conf"
+    [[ $status == 1 && $output != *verysecret* && $output == *"'masterauth'"* ]] || fail "$output"
+}
+
+@test "the command line: forms of options" {
+    refused "Bad directive or wrong number of arguments" --port=1
+    refused "wrong number of arguments" --port
+    refused "wrong number of arguments" --loglevel verbose notice
+    refused "No such file or directory" --save --dir /nonexistent/x
+    refused "Bad directive or wrong number of arguments" --requirepass --x --nosuch
+    refused "Module config specified without value" /dev/null more.conf
+    file_server $'timeout 7\nmaxmemory 1mb\n' --save --timeout 8 "--tcp-keepalive 77" --oom-score-adj-values 1 2 3 --requirepass --odd --no-such-not 2>/dev/null &&
+        fail "an unknown option was taken"
+    file_server $'timeout 7\nmaxmemory 1mb\n' --timeout 8 "--tcp-keepalive 77" --oom-score-adj-values 1 2 3 --masterauth --odd --save
+    same 8 "$(value timeout)"
+    same 77 "$(value tcp-keepalive)"
+    same 1048576 "$(value maxmemory)"
+    same "1 2 3" "$(value oom-score-adj-values)"
+    same "--odd" "$(value masterauth)"
+    same "" "$(value save)"
+}
+
+@test "standard input comes after the file, options come after both" {
+    printf 'timeout 1\ntcp-keepalive 1\nhz 11\n' >"$BATS_TEST_TMPDIR/c"
+    for attempt in 1 2 3 4 5; do
+        PORT=$((10000 + SRANDOM % 20000))
+        SERVER_LOG=$BATS_TEST_TMPDIR/log
+        printf 'timeout 2\ntcp-keepalive 2\nsave ""\n' >"$BATS_TEST_TMPDIR/in"
+        "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/c" --timeout 3 --port "$PORT" --dir "$BATS_TEST_TMPDIR" - \
+            <"$BATS_TEST_TMPDIR/in" >"$SERVER_LOG" 2>&1 3>&- &
+        SERVER_PID=$!
+        eventually 30 started_or_dead
+        ! alive "$SERVER_PID" || break
+    done
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    same "3 2 11" "$(echo $(value timeout) $(value tcp-keepalive) $(value hz))"
+}
+
+@test "include: patterns, in order; what comes later wins" {
+    mkdir "$BATS_TEST_TMPDIR/d"
+    echo 'timeout 1' >"$BATS_TEST_TMPDIR/d/a.conf"
+    echo 'timeout 2' >"$BATS_TEST_TMPDIR/d/b.conf"
+    file_server $'save ""\ninclude '"$BATS_TEST_TMPDIR/d/*.conf"$'\ninclude '"$BATS_TEST_TMPDIR/nothing/*.conf"$'\n'
+    same 2 "$(value timeout)"
+}
+
+@test "rename-command" {
+    file_server $'save ""\nrename-command GET HoLa\nrename-command FLUSHALL ""\nrename-command CLIENT cl\nrename-command HoLa hello2\n'
+    q SET k v >/dev/null
+    expect "(error) ERR unknown command 'GET', with args beginning with: 'k' " GET k
+    expect "(error) ERR unknown command 'FLUSHALL', with args beginning with: " FLUSHALL
+    expect '"v"' HELLO2 k
+    expect '"v"' hello2 k
+    matches '\(integer\) [0-9]+' CL ID
+    expect "(error) ERR unknown subcommand 'x'. Try CL HELP." cl x
+    same "CL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:" "$(q cl HELP | head -n 1)"
+    # What it is called everywhere else stays.
+    expect "(error) ERR wrong number of arguments for 'get' command" hello2
+    [[ $(q COMMAND INFO get) == get* ]]
+    same "" "$(q COMMAND INFO hello2)"
+    same "" "$(q COMMAND LIST FILTERBY PATTERN flushall)"
+    [[ $(field cmdstat_get commandstats) == calls=2,* ]]
+    [[ -z $(field cmdstat_hello2 commandstats) ]]
+}
+
+@test "CONFIG REWRITE keeps comments, order and unknown directives, and the file's mode and owner" {
+    file_server $'save ""\n# a comment\nmaxmemory 100mb\n\n  timeout   5\nslave-priority 7\nrename-command FLUSHALL ""\ntimeout 9\nlogfile ""\n# the end'
+    chmod 640 "$FILE"
+    expect OK CONFIG SET maxmemory 1024 hz 20 requirepass 'a "b'
+    same OK "$(REDISCLI_AUTH='a "b' q CONFIG REWRITE)"
+    same $'port '"$PORT"$'\ndir "'"$BATS_TEST_TMPDIR"$'"\nsave ""\n# a comment\nmaxmemory 1kb\n\ntimeout 9\nreplica-priority 7\nrename-command FLUSHALL ""\n\nlogfile ""\n# the end\n# Generated by CONFIG REWRITE' \
+        "$(sed '/^# Generated/q' "$FILE")"
+    same $'hz 20\nlatency-tracking-info-percentiles 50 99 99.9\nrequirepass "a \\"b"' \
+        "$(sed '1,/^# Generated/d' "$FILE" | grep -Ev '^user default|^maxclients' | sort)"
+    ! target_is_redis || return 0
+    same 640 "$(stat -c %a "$FILE")"
+    same "server.conf" "$(cd "$BATS_TEST_TMPDIR" && echo server*)"
+    # It can be read again, and says the same.
+    stop_server "$OWN_PID" "$OWN_PORT" "$OWN_LOG"
+    launch "$FILE"
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    export REDISCLI_AUTH='a "b'
+    same "20 9 7 1024" "$(echo $(value hz) $(value timeout) $(value slave-priority) $(value maxmemory))"
+    sed 's/^save ""$//' "$FILE" >"$BATS_TEST_TMPDIR/before"
+    expect OK CONFIG REWRITE
+    same "$(cat "$BATS_TEST_TMPDIR/before")" "$(sed 's/^save ""$//' "$FILE")"
+    expect OK CONFIG SET requirepass ''
+    unset REDISCLI_AUTH
+    expect OK CONFIG REWRITE
+    ! grep -q requirepass "$FILE"
+}
+
+@test "CONFIG REWRITE without a file, or where it cannot be written, changes nothing" {
+    expect "(error) ERR The server is running without a config file" CONFIG REWRITE
+    file_server $'save ""\n'
+    rm "$FILE"
+    mkdir "$FILE"
+    [[ $(q CONFIG REWRITE) == "ERR Rewriting config file: "* ]]
+    expect PONG PING
+    same "server.conf" "$(cd "$BATS_TEST_TMPDIR" && echo server*)"
+    rmdir "$FILE"
+    expect OK CONFIG REWRITE
+    grep -q '^dir ' "$FILE"
+}
+
+@test "protected parameters: enable-protected-configs" {
+    expect OK CONFIG SET dir "$SERVER_DIR"
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - can't set protected config" CONFIG SET dir /
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'dbfilename') - can't set protected config" CONFIG SET dbfilename x
+}
+
+@test "a secret parameter is kept, and shown to those who may see it" {
+    expect OK CONFIG SET masterauth 'x y' tls-key-file-pass abc
+    expect $'1) "masterauth"\n2) "x y"' CONFIG GET masterauth
+    expect $'1) "tls-key-file-pass"\n2) "abc"' CONFIG GET tls-key-file-pass
+    expect OK CONFIG SET masterauth '' tls-key-file-pass ''
+    expect $'1) "masterauth"\n2) ""' CONFIG GET masterauth
+}
