@@ -200,7 +200,7 @@ static int log_for_ever(void *arg)
 }
 
 /* An entry is whole or not there. */
-static void check_log(void)
+static void check_log(bool quiet)
 {
 	static struct slow_entry e;
 	uint64_t first, next, found = 0;
@@ -218,7 +218,8 @@ static void check_log(void)
 			CHECKF(same, "entry %llu is torn", (unsigned long long)id);
 		}
 	}
-	CHECKF(next - first == 0 || found > 0, "no entry of %llu is there", (unsigned long long)(next - first));
+	/* Those at work may have come round before each entry could be read. */
+	CHECKF(!quiet || next == first || found > 0, "no entry of %llu is there", (unsigned long long)(next - first));
 }
 
 static void test_death_while_logging(void)
@@ -231,12 +232,12 @@ static void test_death_while_logging(void)
 			p[k] = fork_as(5 + k, log_for_ever, (void *)(uintptr_t)(k + 1));
 		struct timespec t = {0, 1000000 + i * 200000};
 		nanosleep(&t, NULL);
-		check_log();
+		check_log(false);
 		for (int k = 0; k < 3; k++) {
 			kill(p[k], SIGKILL);
 			CHECK_INT(reap_child(p[k]), 1000 + SIGKILL);
 		}
-		check_log();
+		check_log(true);
 	}
 	slowlog_add(1, 2, &word, 1, 10);
 	uint64_t first, next;
