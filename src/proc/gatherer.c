@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/stop.h"
 #include "proc/process.h"
 #include "proc/signals.h"
@@ -22,6 +23,13 @@ void gatherer_main(const struct launch *l)
 {
 	(void)l;
 	signals_serve(-1);
+	/* A mapping that cannot be made writable is to be had by /proc alone. */
+	if (access("/proc/self/fd", X_OK)) {
+		log_notice("There is no /proc: the store is not put into huge pages");
+		while (!stop_requested())
+			poll(NULL, 0, -1);
+		return;
+	}
 	if (!region_look(launch_store_fd()))
 		_exit(2);
 	while (!stop_requested()) {

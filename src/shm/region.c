@@ -315,11 +315,23 @@ static int take_over(const struct store_wish *wish, bool *go_on)
 
 /* ---- a new one ---- */
 
-static int create_object(const char *name)
+/*
+ * Containers have 64 MiB there unless somebody asks for more, and nothing of it outlives them: memory without a name is not held to
+ * that. Who names a place means it.
+ */
+static bool is_small(void)
 {
 	struct statvfs vfs;
-	if (statvfs(shm_dir(), &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize < SMALL_SHM) {
-		log_warning("%s is missing or has less than 64 MiB free: using memory without a name, "
+	if (statvfs(shm_dir(), &vfs))
+		return true;
+	uint64_t free = (uint64_t)vfs.f_bavail * vfs.f_frsize, all = (uint64_t)vfs.f_blocks * vfs.f_frsize;
+	return free < SMALL_SHM || (!*config->shm_dir && all <= SMALL_SHM);
+}
+
+static int create_object(const char *name)
+{
+	if (is_small()) {
+		log_warning("%s is missing or has no more than 64 MiB: using memory without a name, "
 			    "so the data cannot outlive the server process", shm_dir());
 		return memfd_create(name + 1, MFD_CLOEXEC);
 	}
