@@ -22,6 +22,18 @@ def kinds(ours, theirs):
     return None
 
 
+def same_type(words, ours, theirs, context=None):
+    """Replies that depend on the server: of the same type, and errors of the same text."""
+    return kinds(ours, theirs)
+
+
+def usage(words, ours, theirs, context):
+    """MEMORY USAGE looks at a key that is due as long as it is there."""
+    if ours[1] is None and theirs[0] == ":" and context.theirs.ask("EXISTS", words[2]) == (":", 0):
+        return None
+    return kinds(ours, theirs) or (None if (ours[1] is None) == (theirs[1] is None) else "one has the key")
+
+
 def near(tolerance):
     """Integers that depend on the moment. Negative ones have a meaning and must be equal."""
     def compare(words, ours, theirs, context=None):

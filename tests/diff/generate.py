@@ -628,6 +628,14 @@ def _(g):
     return g.words("0", "999999", "999999 TIMEOUT", "-1 error", "x", "1 x", "")
 
 
+@command("CLIENT KILL", 2, mutable=False)
+def _(g):
+    # Whom nobody is, and mistakes.
+    return g.words("ID 999999999", "ID 0", "ID -1", "ID abc", "ID", "ADDR 1.2.3.4:5", "LADDR 1.2.3.4:5", "TYPE pubsub", "TYPE replica", "TYPE bogus",
+                   "USER nosuch", "USER default ID 999999999", "1.2.3.4:5", "SKIPME maybe", "SKIPME yes ADDR x", "SKIPME no TYPE pubsub",
+                   "id 999999999 Type Normal", "BOGUS x", "ID 1 BOGUS", "")
+
+
 @command("CLIENT", 2, mutable=False)
 def _(g):
     return g.words("", "GETREDIR", "TRACKINGINFO", "CACHING yes", "REPLY ON", "REPLY x", "UNPAUSE", "PAUSE 0", "PAUSE x", "PAUSE -1", "BOGUS", "BOGUS x", "GETNAME x", "SETNAME", "ID x", "INFO x")
@@ -657,6 +665,10 @@ def _(g):
     return []
 
 
+@command("LATENCY HELP", 1, how=compare.help)
+@command("MEMORY HELP", 1, how=compare.help)
+@command("OBJECT HELP", 1, how=compare.help)
+@command("SLOWLOG HELP", 1, how=compare.help)
 @command("CLUSTER HELP", 1, how=compare.help)
 @command("MODULE HELP", 1, how=compare.help)
 @command("FUNCTION HELP", 1, how=compare.help)
@@ -706,6 +718,32 @@ def _(g):
 @command("SCRIPT", 2, mutable=False)
 def _(g):
     return g.words("EXISTS a b", "EXISTS", "FLUSH", "FLUSH SYNC", "FLUSH x", "KILL", "KILL x", "BOGUS", "")
+
+
+@command("INFO", 1, how=compare.same_type, mutable=False)
+def _(g):
+    return g.words("", "server", "clients memory", "nosuch", "everything", "ALL", "default keyspace", "commandstats", "errorstats latencystats")
+
+
+@command("SLOWLOG", 2, how=compare.same_type, mutable=False)
+def _(g):
+    return g.words("GET", "GET 0", "GET 3", "GET -1", "GET -2", "GET x", "GET 1 1", "LEN", "LEN x", "RESET", "reset x", "BOGUS", "")
+
+
+@command("LATENCY", 2, how=compare.same_type, mutable=False)
+def _(g):
+    return g.words("LATEST", "LATEST x", "HISTORY command", "HISTORY nosuch", "HISTORY", "RESET", "RESET nosuch", "RESET command fork", "GRAPH nosuch",
+                   "GRAPH", "DOCTOR", "DOCTOR x", "HISTOGRAM nosuch", "HISTOGRAM set", "HISTOGRAM SET nosuch GET", "HISTOGRAM client|id", "BOGUS", "")
+
+
+@command("MEMORY", 2, how=compare.same_type, mutable=False)
+def _(g):
+    return g.words("DOCTOR", "DOCTOR x", "STATS", "STATS x", "MALLOC-STATS", "PURGE", "PURGE x", "USAGE", "BOGUS", "")
+
+
+@command("MEMORY USAGE", 4, how=compare.usage)
+def _(g):
+    return [g.key(), *g.some(0.4, [b"SAMPLES", g.pick(b"0", b"1", b"5", b"-1", b"x", b"")], [b"BOGUS"])]
 
 
 @command("LOLWUT", 1, how=compare.lolwut, mutable=False)
