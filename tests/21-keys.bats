@@ -209,6 +209,8 @@ idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     expect string TYPE looked
     expect '(integer) -1' TTL looked
     expect '"embstr"' OBJECT ENCODING looked
+    matches '\(integer\) [0-9]+' MEMORY USAGE looked
+    matches 'Value at:.*' DEBUG OBJECT looked
     expect '"v"' GET read
     expect '(integer) 1' TOUCH touched nothing
     idle_for looked 2
@@ -232,6 +234,17 @@ idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     expect '(integer) 0' SETNX setnx w
     expect '(integer) 0' MOVE move 1
     for key in getex setnx move; do ! idle_for "$key" 2; done
+}
+
+@test "CLIENT NO-TOUCH: nothing a client looks up is fresh but what it touches or changes" {
+    only_bulkhead
+    expect OK MSET read v getex v touched v changed v
+    eventually 10 idle_for changed 2
+    printf '%s\n' 'CLIENT NO-TOUCH on' 'GET read' 'GETEX getex' 'TOUCH touched' 'SETRANGE changed 0 w' | session >/dev/null
+    idle_for read 2
+    idle_for getex 2
+    ! idle_for touched 2
+    ! idle_for changed 2
 }
 
 @test "RANDOMKEY" {

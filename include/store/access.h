@@ -51,7 +51,7 @@ bool store_attached(void);
 /* A pause has been set: what other processes have under way now is committed already, or will not be. Needs the store. */
 void store_pause_takes_effect(void);
 
-/* Whether reads refresh the access clocks of keys: CLIENT NO-TOUCH. At first they do. */
+/* Whether looking keys up refreshes their access clocks: CLIENT NO-TOUCH. At first it does; TOUCH does it in any case. */
 void access_touches(bool yes);
 
 /* Memory figures, bytes. */

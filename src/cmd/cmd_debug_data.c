@@ -66,13 +66,12 @@ static uint32_t clock_of_item(ref item)
 
 static int describe_object(struct access *a, void *arg)
 {
-	static const char *const encodings[] = {[ENC_INT] = "int", [ENC_EMBSTR] = "embstr", [ENC_RAW] = "raw"};
 	struct cmd *c = arg;
 	struct view v;
 	char line[160];
 
 	cmd_start_over(c);
-	if (!key_find(a, cmd_db(c), &c->argv[2], &v)) {
+	if (!key_peek(a, cmd_db(c), &c->argv[2], &v)) {
 		reply_error(c->out, "ERR no such key");
 		return CMD_DONE;
 	}
@@ -80,9 +79,7 @@ static int describe_object(struct access *a, void *arg)
 	snprintf(line, sizeof line,
 		 "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
 		 (unsigned long long)v.item.off,
-		 v.encoding < sizeof encodings / sizeof encodings[0] && encodings[v.encoding] ? encodings[v.encoding]
-											      : "unknown",
-		 serialized_length(&v), clock, idle);
+		 encoding_name(v.encoding), serialized_length(&v), clock, idle);
 	reply_status(c->out, line);
 	return CMD_DONE;
 }
@@ -179,7 +176,7 @@ static int digest_values(struct access *a, void *arg)
 	for (int i = 2; i < c->argc; i++) {
 		struct digest d = {{0}};
 		struct view v;
-		if (key_find(a, cmd_db(c), &c->argv[i], &v)) {
+		if (key_peek(a, cmd_db(c), &c->argv[i], &v)) {
 			if (access_is_long(a, v.len))
 				return CMD_LONG;
 			digest_value(&d, &v);
@@ -264,7 +261,7 @@ static int reply_key_table(struct access *a, void *arg)
 	struct view v;
 
 	cmd_start_over(c);
-	if (!key_find(a, cmd_db(c), &c->argv[2], &v))
+	if (!key_peek(a, cmd_db(c), &c->argv[2], &v))
 		reply_error(c->out, "ERR no such key");
 	else
 		reply_error(c->out, "ERR The value stored at the specified key is not represented using an hash table");

@@ -39,7 +39,7 @@ enum cmd_result cmd_memory_usage(struct cmd *c)
 
 	if (!read_samples(c))
 		return CMD_DONE;
-	if (key_find(c->access, cmd_db(c), &c->argv[2], &v))
+	if (key_peek(c->access, cmd_db(c), &c->argv[2], &v))
 		reply_i64(c->out, (int64_t)key_memory(&v));
 	else
 		reply_null(c->out);

@@ -23,7 +23,7 @@
 enum { BODY_DONE, BODY_ABORT, BODY_LONG };
 
 static struct access the_access;
-static bool attached, no_touch;
+static bool attached;
 
 bool store_attach(int fd)
 {
@@ -43,7 +43,7 @@ bool store_attached(void)
 
 void access_touches(bool yes)
 {
-	no_touch = !yes;
+	the_access.no_touch = !yes;
 }
 
 void store_pause_takes_effect(void)
@@ -155,7 +155,7 @@ static void refresh_clocks(struct access *a)
 {
 	for (uint32_t i = 0; i < a->nclocks; i++) {
 		uint32_t stripe = a->clocks[i].stripe;
-		if (no_touch || !stripe_try(stripe))
+		if (!stripe_try(stripe))
 			continue;
 		if (version_same(stripe, version_of(a, stripe)))
 			clock_set(a->clocks[i].item, clock_of(a->now));

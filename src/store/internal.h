@@ -22,6 +22,7 @@ struct access {
 	int64_t now;               /* wall ms */
 	enum access_mode mode;
 	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
+	bool no_touch;             /* access_touches(false); the only field that outlives the command */
 	bool effects;              /* an effect was handed over */
 	bool no_memory;            /* a change failed half-way where the body cannot know: it must not commit */
 	uint32_t cursor;           /* where in plan->keys the next key is expected */

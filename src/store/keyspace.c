@@ -131,7 +131,7 @@ static bool find(struct access *a, uint32_t db, const struct arg *key, struct vi
 			delete_expired(a, db, key, &s);
 		return false;
 	}
-	if (touch)
+	if (touch && !a->no_touch)
 		note_clock(a, &s);
 	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
 	return true;
