@@ -250,6 +250,21 @@ keys_are() { [[ $(q DBSIZE) == "$1" ]]; }
     grep -q 'DEBUG PANIC was called' "$SERVER_LOG"
 }
 
+@test "DEBUG CONFIG-REWRITE-FORCE-ALL writes defaults as well" {
+    expect '(error) ERR CONFIG-REWRITE-FORCE-ALL failed: Bad address' DEBUG CONFIG-REWRITE-FORCE-ALL
+    printf '# mine\nsave ""\nenable-debug-command yes\n' >"$BATS_TEST_TMPDIR/all.conf"
+    for _ in {1..8}; do
+        PORT=$((10000 + SRANDOM % 20000))
+        ! launch "$BATS_TEST_TMPDIR/all.conf" --port "$PORT" --dir "$BATS_TEST_TMPDIR" || break
+    done
+    expect OK CONFIG REWRITE
+    ! grep -q '^maxmemory-samples' "$BATS_TEST_TMPDIR/all.conf" || fail "a default was written"
+    expect OK DEBUG CONFIG-REWRITE-FORCE-ALL
+    grep -qx '# mine' "$BATS_TEST_TMPDIR/all.conf"
+    grep -qx 'maxmemory-samples 5' "$BATS_TEST_TMPDIR/all.conf"
+    stop_server
+}
+
 @test "DEBUG: what is not there" {
     expect "(error) ERR unknown subcommand or wrong number of arguments for 'BOGUS'. Try DEBUG HELP." DEBUG BOGUS
     expect "(error) ERR unknown subcommand or wrong number of arguments for 'SLEEP'. Try DEBUG HELP." DEBUG SLEEP

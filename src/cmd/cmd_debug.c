@@ -2,9 +2,10 @@
 /*
  * DEBUG, where enable-debug-command allows it: who may, which subcommands there are, and those that need no data.
  *
- * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else. What DEBUG switches for all processes are words of the
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; the supervisor writes the configuration file. What DEBUG switches for all processes are words of the
  * commons, which they look at whenever they act; one that dies after writing its word has switched, and leaves nothing else.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include "base/panic.h"
 #include "base/stop.h"
 #include "cmd_debug.h"
+#include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/wake.h"
 #include "store/access.h"
@@ -255,6 +257,30 @@ static void debug_replybuffer(struct cmd *c)
 	reply_ok(c->out);
 }
 
+/* ---- the configuration file ---- */
+
+static void debug_config_rewrite(struct cmd *c)
+{
+	static const char prefix[] = "ERR Rewriting config file: ";
+	char answer[256];
+
+	/* Redis hands the name of no file to the kernel, which says this. */
+	if (config->file[0] == 0) {
+		reply_errorf(c->out, "ERR CONFIG-REWRITE-FORCE-ALL failed: %s", strerror(EFAULT));
+		return;
+	}
+	long n = channel_call(REQUEST_CONFIG_REWRITE, "all", 3, answer, sizeof answer - 1, NULL);
+	answer[n < 0 ? 0 : n] = 0;
+	if (n < 0)
+		reply_error(c->out, "ERR the server is shutting down");
+	else if (answer[0] == '+')
+		reply_ok(c->out);
+	else if (strncmp(answer, prefix, sizeof prefix - 1) == 0)
+		reply_errorf(c->out, "ERR CONFIG-REWRITE-FORCE-ALL failed: %s", answer + sizeof prefix - 1);
+	else
+		reply_error(c->out, answer);
+}
+
 /* ---- dying ---- */
 
 static void debug_segfault(struct cmd *c)
@@ -282,6 +308,7 @@ static const struct {
 	void (*run)(struct cmd *c);
 	const char *usage, *help;
 } subcommands[] = {
+    {"CONFIG-REWRITE-FORCE-ALL", 2, 2, debug_config_rewrite, "CONFIG-REWRITE-FORCE-ALL", "As CONFIG REWRITE, but also what has its default."},
     {"DIGEST", 2, 2, debug_digest, "DIGEST", "A sum over the data of all databases."},
     {"DIGEST-VALUE", 2, INT32_MAX, debug_digest_value, "DIGEST-VALUE [key ...]", "A sum over the value of each key."},
     {"ERROR", 3, 3, debug_error, "ERROR text", "The text as an error reply."},
