@@ -5,6 +5,7 @@ const assert = require('assert');
 const { createClient, RESP_TYPES } = require('redis');
 
 const [port, name] = [Number(process.argv[2]), process.argv[3]];
+const major = parseInt(require('redis/package.json').version);
 const once = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
 
 async function connect(options = {}) {
@@ -19,6 +20,7 @@ const cases = {
     assert.strictEqual(await c.ping(), 'PONG');
     const me = await c.sendCommand(['CLIENT', 'INFO']);
     console.log(String(me).trim());
+    assert.match(String(me), major >= 6 ? / resp=3\b/ : / resp=2\b/);
     const hello = await c.hello();
     assert.strictEqual(hello.server, 'redis');
     assert.strictEqual(hello.mode, 'standalone');

@@ -17,11 +17,14 @@ debian_package() {
     "$@" >/dev/null 2>&1 || export MISSING="Debian's $package cannot be had (no network?)"
 }
 
-# node_package NAME@VERSION: installs it below BATS_FILE_TMPDIR, and sets NODE_PATH. Sets MISSING when that fails.
+# node_package NAME: installs the newest version that the machine's node can run below BATS_FILE_TMPDIR, and sets NODE_PATH. Sets MISSING
+# when that fails.
 node_package() {
     debian_package npm npm --version
     export NODE_PATH=$BATS_FILE_TMPDIR/node_modules
-    (cd "$BATS_FILE_TMPDIR" && timeout 100 npm install --silent --no-audit --no-fund "$1") >/dev/null 2>&1 3>&- ||
+    local version=6
+    (($(node -p 'parseInt(process.versions.node)' 2>/dev/null) >= 20)) || version=5
+    (cd "$BATS_FILE_TMPDIR" && timeout 60 npm install --silent --no-audit --no-fund --fetch-retries=1 "$1@$version") >/dev/null 2>&1 3>&- ||
         export MISSING="npm cannot fetch $1 (no network?)"
 }
 
