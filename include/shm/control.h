@@ -177,8 +177,8 @@ static inline void count_held_up(enum counter c)
 			      memory_order_relaxed);
 }
 
-/* Sum of one counter over all live processes and those that ended. */
-uint64_t count_total(enum counter c);
+/* Sums of the counters over all live processes and those that ended. */
+void counts_read(uint64_t out[COUNTERS]);
 
 /* How many clients wait for the end of a pause. */
 uint64_t clients_waiting(void);

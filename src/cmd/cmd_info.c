@@ -163,11 +163,14 @@ static void section_memory(struct buf *b)
 
 static void section_persistence(struct buf *b)
 {
+	uint64_t counts[COUNTERS];
+
+	counts_read(counts);
 	fields_zero(b, (const char *[]){"loading", "async_loading", "current_cow_peak", "current_cow_size",
 					"current_cow_size_age", NULL});
 	buf_append_str(b, "current_fork_perc:0.00\r\n");
 	fields_zero(b, (const char *[]){"current_save_keys_processed", "current_save_keys_total", NULL});
-	field_u64(b, "rdb_changes_since_last_save", count_total(COUNTER_WRITE_COMMANDS));
+	field_u64(b, "rdb_changes_since_last_save", counts[COUNTER_WRITE_COMMANDS]);
 	field_u64(b, "rdb_bgsave_in_progress", 0);
 	field_u64(b, "rdb_last_save_time", (uint64_t)control->start_ms / 1000);
 	buf_append_str(b, "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n");
@@ -181,62 +184,61 @@ static void section_persistence(struct buf *b)
 	fields_zero(b, (const char *[]){"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size", NULL});
 }
 
-static void field_counter(struct buf *b, enum counter c)
+static void field_counter(struct buf *b, const uint64_t counts[COUNTERS], enum counter c)
 {
 	static const char *const names[] = {
 #define COUNTER(id, field) [COUNTER_##id] = field,
 #include "shm/counters.def"
 #undef COUNTER
 	};
-	field_u64(b, names[c], count_total(c));
+	field_u64(b, names[c], counts[c]);
 }
 
-static void append_rates(struct buf *b)
+static void append_rates(struct buf *b, const struct rates *r)
 {
-	struct rates r;
-
-	info_rates(&r);
-	buf_printf(b, "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n", r.input / 1024,
-		   r.output / 1024);
+	buf_printf(b, "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n", r->input / 1024,
+		   r->output / 1024);
 	buf_append_str(b, "instantaneous_input_repl_kbps:0.00\r\ninstantaneous_output_repl_kbps:0.00\r\n");
 }
 
 static void section_stats(struct buf *b)
 {
 	struct rates r;
+	uint64_t counts[COUNTERS];
 
+	counts_read(counts);
 	info_rates(&r);
-	field_counter(b, COUNTER_CONNECTIONS);
-	field_counter(b, COUNTER_COMMANDS);
+	field_counter(b, counts, COUNTER_CONNECTIONS);
+	field_counter(b, counts, COUNTER_COMMANDS);
 	field_u64(b, "instantaneous_ops_per_sec", (uint64_t)r.commands);
-	field_counter(b, COUNTER_NET_IN);
-	field_counter(b, COUNTER_NET_OUT);
+	field_counter(b, counts, COUNTER_NET_IN);
+	field_counter(b, counts, COUNTER_NET_OUT);
 	fields_zero(b, (const char *[]){"total_net_repl_input_bytes", "total_net_repl_output_bytes", NULL});
-	append_rates(b);
-	field_counter(b, COUNTER_REJECTED);
+	append_rates(b, &r);
+	field_counter(b, counts, COUNTER_REJECTED);
 	fields_zero(b, (const char *[]){"sync_full", "sync_partial_ok", "sync_partial_err", NULL});
-	field_counter(b, COUNTER_EXPIRED);
+	field_counter(b, counts, COUNTER_EXPIRED);
 	/* What is due is deleted in time, not found by sampling. */
 	buf_append_str(b, "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\n");
-	field_u64(b, "expire_cycle_cpu_milliseconds", count_total(COUNTER_EXPIRE_US) / 1000);
+	field_u64(b, "expire_cycle_cpu_milliseconds", counts[COUNTER_EXPIRE_US] / 1000);
 	fields_zero(b, (const char *[]){"evicted_keys", "evicted_clients", "total_eviction_exceeded_time",
 					"current_eviction_exceeded_time", NULL});
-	field_counter(b, COUNTER_HITS);
-	field_counter(b, COUNTER_MISSES);
+	field_counter(b, counts, COUNTER_HITS);
+	field_counter(b, counts, COUNTER_MISSES);
 	fields_zero(b, (const char *[]){"pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec",
 					"total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys",
 					"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
 					"active_defrag_key_misses", "total_active_defrag_time",
 					"current_active_defrag_time", "tracking_total_keys", "tracking_total_items",
 					"tracking_total_prefixes", "unexpected_error_replies", NULL});
-	field_counter(b, COUNTER_ERRORS);
+	field_counter(b, counts, COUNTER_ERRORS);
 	field_u64(b, "dump_payload_sanitizations", 0);
-	field_counter(b, COUNTER_READS);
-	field_counter(b, COUNTER_WRITES);
+	field_counter(b, counts, COUNTER_READS);
+	field_counter(b, counts, COUNTER_WRITES);
 	fields_zero(b, (const char *[]){"io_threaded_reads_processed", "io_threaded_writes_processed",
 					"reply_buffer_shrinks", "reply_buffer_expands", NULL});
 	for (int c = COUNTER_READ_RETRIES; c < COUNTERS; c++)
-		field_counter(b, (enum counter)c);
+		field_counter(b, counts, (enum counter)c);
 }
 
 static void section_replication(struct buf *b)

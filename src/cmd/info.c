@@ -205,12 +205,10 @@ void info_clients(struct client_sums *out)
 
 static struct rate_sample sample_now(void)
 {
-	struct rate_sample s = {.ms = clock_mono_ms()};
-	static const enum counter counters[] = {COUNTER_COMMANDS, COUNTER_NET_IN, COUNTER_NET_OUT};
+	uint64_t counts[COUNTERS];
 
-	for (int i = 0; i < 3; i++)
-		s.counts[i] = count_total(counters[i]);
-	return s;
+	counts_read(counts);
+	return (struct rate_sample){clock_mono_ms(), {counts[COUNTER_COMMANDS], counts[COUNTER_NET_IN], counts[COUNTER_NET_OUT]}, 0};
 }
 
 /* A sample that another process was writing, or left half-written, has a wrong check. */

@@ -181,12 +181,11 @@ static void serve_rewrite(struct channel_request *r)
 static void serve_resetstat(struct channel_request *r)
 {
 	/* The pages are their owners': what they show so far is taken off the sum instead. */
-	for (int c = 0; c < COUNTERS; c++) {
-		if (c == COUNTER_WRITE_COMMANDS)
-			continue;
-		uint64_t total = count_total((enum counter)c);
-		atomic_fetch_sub_explicit(&control->ended[c], total, memory_order_relaxed);
-	}
+	uint64_t counts[COUNTERS];
+	counts_read(counts);
+	for (int c = 0; c < COUNTERS; c++)
+		if (c != COUNTER_WRITE_COMMANDS)
+			atomic_fetch_sub_explicit(&control->ended[c], counts[c], memory_order_relaxed);
 	command_stats_reset();
 	answer(r, "+OK");
 }

@@ -25,7 +25,7 @@
 
 #define PAGE 4096u
 #define READ_TRIES 1000
-#define TOTAL_TRIES 4
+#define COUNT_TRIES 4 /* processes may be ending all the time: then a sum may lack one, or have it twice */
 
 struct control *control;
 struct control_commons *control_commons;
@@ -34,7 +34,7 @@ uint32_t my_slot;
 struct control_slot *my_page;
 
 /*
- * In the file: the slots' pages, the head, the commons, the figures. Children see the slots and the head through two read-only mappings, the
+ * In the file: the slots' pages, the head, the figures, the commons. Children see the slots and the head through two read-only mappings, the
  * head's being small enough to lie beside the program's data and what else they use: one page of page table for all of it.
  */
 static int region_fd = -1;
@@ -81,23 +81,24 @@ void control_create(uint32_t slots)
 	size_t all = slots_size(slots) + HEAD_SIZE;
 	count = slots;
 	region_fd = memfd_create("bulkhead.control", MFD_CLOEXEC);
-	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + PAGE + FIGURES_SIZE)))
+	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + FIGURES_SIZE + PAGE)))
 		fatal("Cannot create the control region: %s", strerror(errno));
 	region_fd = descriptor_move(region_fd, FD_PRIVATE);
 	pages = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(pages, all, MADV_DONTFORK);
 	control = (struct control *)(pages + slots_size(slots));
 
-	/* Apart from the rest, which this is not to spread: no process needs it just to serve a client. */
-	figures = map(FIGURES_SIZE, PROT_READ | PROT_WRITE, region_fd, all + PAGE);
 	int ro = reopen_read_only(region_fd);
 	pages_view = map(slots_size(slots), PROT_READ, ro, 0);
 	head_view = map(HEAD_SIZE, PROT_READ, ro, slots_size(slots));
 	close(ro);
-	control_commons = map(PAGE, PROT_READ | PROT_WRITE, region_fd, all);
 	/* Not inherited either, so that a child finds nothing where it maps its own: cheaper than replacing something. */
 	my_page = map(PAGE, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(my_page, PAGE, MADV_DONTFORK);
+	/* The end of it lies beside the others; the figures, which no process needs just to serve a client, lie away from them. */
+	char *shared = map(FIGURES_SIZE + PAGE, PROT_READ | PROT_WRITE, region_fd, all);
+	figures = (struct figures *)shared;
+	control_commons = (struct control_commons *)(shared + FIGURES_SIZE);
 
 	control->slots = slots;
 	control->slots_used = 1;
@@ -128,26 +129,25 @@ void control_enter(uint32_t slot)
 	my_slot = slot;
 }
 
-static uint64_t total_once(enum counter c)
+static void counts_once(uint64_t out[COUNTERS])
 {
-	uint64_t sum = atomic_load_explicit(&control->ended[c], memory_order_relaxed);
 	uint32_t used = atomic_load_explicit(&control->slots_used, memory_order_relaxed);
+	for (int c = 0; c < COUNTERS; c++)
+		out[c] = atomic_load_explicit(&control->ended[c], memory_order_relaxed);
 	for (uint32_t i = 0; i < used && i < control->slots; i++)
-		sum += atomic_load_explicit(&control_page(i)->counters[c], memory_order_relaxed);
-	return sum;
+		for (int c = 0; c < COUNTERS; c++)
+			out[c] += atomic_load_explicit(&control_page(i)->counters[c], memory_order_relaxed);
 }
 
-uint64_t count_total(enum counter c)
+void counts_read(uint64_t out[COUNTERS])
 {
-	uint64_t sum = 0;
-	for (int i = 0; i < TOTAL_TRIES; i++) {
+	for (int i = 0; i < COUNT_TRIES; i++) {
 		uint32_t folds = atomic_load_explicit(&control->folds, memory_order_acquire);
-		sum = total_once(c);
+		counts_once(out);
 		atomic_thread_fence(memory_order_acquire);
 		if (!(folds & 1) && folds == atomic_load_explicit(&control->folds, memory_order_relaxed))
-			break;
+			return;
 	}
-	return sum;
 }
 
 uint64_t clients_waiting(void)
