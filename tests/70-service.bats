@@ -253,6 +253,32 @@ logged_server_stopped() {
     SERVER_PID=$!
 }
 
+@test "shutdown-on-sigterm and -sigint" {
+    logged_server --shutdown-on-sigterm save
+    kill -TERM "$SERVER_PID"
+    eventually 10 grep -q 'not shutting down' "$LOG"
+    expect PONG PING
+    expect OK CONFIG SET shutdown-on-sigterm "nosave now" shutdown-on-sigint "save force"
+    kill -INT "$SERVER_PID"
+    wait "$SERVER_PID"
+    grep -q 'bye bye' "$LOG"
+}
+
+@test "a server in the background returns to its caller when it serves, or with an error" {
+    SERVER_DIR=$BATS_TEST_TMPDIR PORT=$((10000 + SRANDOM % 20000)) LOG=$BATS_TEST_TMPDIR/log
+    for attempt in 1 2 3 4 5 6 7 8; do
+        PORT=$((10000 + SRANDOM % 20000))
+        ! "$BULKHEAD_SERVER" --port "$PORT" --dir "$SERVER_DIR" --logfile log --daemonize yes --pidfile pid 3>&- || break
+    done
+    SERVER_PID=$(<"$SERVER_DIR/pid")
+    same PONG "$(q PING)"
+    run -1 "$BULKHEAD_SERVER" --port "$PORT" --dir "$SERVER_DIR" --logfile second --daemonize yes --pidfile none 3>&-
+    [[ $output == *'did not start'* && ! -e $SERVER_DIR/none ]]
+    kill -TERM "$SERVER_PID"
+    eventually 15 dead "$SERVER_PID"
+    [[ ! -e $SERVER_DIR/pid ]]
+}
+
 # ---- who goes first when memory runs out ----
 
 # scores KIND: the different oom_score_adj of the server's processes of a kind ("supervisor", "worker", "expirer" ...).

@@ -178,6 +178,15 @@ static void reopen_log(void)
 	spares_renew();
 }
 
+/* shutdown-on-sigterm, shutdown-on-sigint: who wants his data kept on disk is not robbed of it. */
+static bool may_stop(uint32_t how)
+{
+	if (!(how & STOP_SAVE) || (how & STOP_FORCE))
+		return true;
+	log_warning("The signal asks for data on disk, which this version does not keep; not shutting down");
+	return false;
+}
+
 static void take_signal(const struct signalfd_siginfo *s)
 {
 	static bool asked;
@@ -206,6 +215,8 @@ static void take_signal(const struct signalfd_siginfo *s)
 	}
 	if (!asked)
 		log_warning("User requested shutdown...");
+	if (!may_stop(s->ssi_signo == SIGINT ? config->shutdown_on_sigint : config->shutdown_on_sigterm))
+		return;
 	asked = true;
 	shutdown_begin(SHUTDOWN_SIGNAL);
 }
