@@ -147,3 +147,60 @@ idle_for() { (($(q OBJECT IDLETIME x) >= $1)); }
 # ---- every process acts on it ----
 
 @test "FLUSHALL and SWAPDB: whoever asks after the answer sees what they did" { scenario everybody_sees_flush; }
+
+# ---- limits of a connection ----
+
+@test "client-output-buffer-limit: a reply over the hard limit" {
+    own_server
+    scenario output_hard
+    stop_server
+}
+@test "client-output-buffer-limit: over the soft limit for too long" {
+    own_server
+    scenario output_soft
+    stop_server
+}
+@test "client-query-buffer-limit" {
+    own_server
+    scenario query_buffer
+    stop_server
+}
+@test "timeout: who is idle or does not read is closed, who waits for the end of a pause is not" {
+    own_server
+    scenario timeout
+    stop_server
+}
+@test "tcp-keepalive" {
+    own_server
+    scenario keepalive
+    stop_server
+}
+
+@test "maxclients lowered below what is there: who is there stays, nobody else comes in" {
+    own_server --maxclients 10
+    hold 6
+    expect OK CONFIG SET maxclients 3
+    expect '(error) ERR max number of clients reached' PING
+    alive "$HOLDER"
+    release
+    eventually 10 ping_answers
+    stop_server
+}
+ping_answers() { [[ $(q PING 2>&1) == PONG ]]; }
+
+@test "protected-mode: without a password only this machine is let in" {
+    local address
+    read -r address _ <<<"$(hostname -I)"
+    [[ -n $address ]] || skip "the machine has no address but loopback"
+    own_server
+    from_outside() { redis-cli -h "$address" -p "$PORT" "$@" 2>&1; }
+    [[ $(from_outside PING) == *DENIED* ]]
+    expect PONG PING
+    expect OK CONFIG SET protected-mode no
+    same PONG "$(from_outside PING)"
+    expect OK CONFIG SET protected-mode yes
+    expect OK CONFIG SET requirepass secret
+    [[ $(from_outside PING) == NOAUTH* ]]
+    same PONG "$(from_outside --no-auth-warning -a secret PING)"
+    stop_server
+}

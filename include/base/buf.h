@@ -29,6 +29,12 @@ void buf_deinit(struct buf *b);
 /* The slow half of buf_reserve: makes cap at least len + n, growing by half as much again or more. */
 void buf_grow(struct buf *b, size_t n);
 
+/*
+ * One buffer of the process may be watched: `over` is called when it is about to grow beyond `limit` bytes, to `len` of them, each time, before it
+ * does. NULL: none.
+ */
+void buf_watch(const struct buf *b, size_t limit, void (*over)(size_t len));
+
 /* Room for n more bytes (n = 0 is allowed). Returns where they go; the caller writes there and adds to len. */
 static inline char *buf_reserve(struct buf *b, size_t n)
 {

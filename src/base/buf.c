@@ -15,6 +15,19 @@
 
 #define BUF_MIN 64
 
+static struct {
+	const struct buf *buf;
+	size_t limit;
+	void (*over)(size_t len);
+} watched;
+
+void buf_watch(const struct buf *b, size_t limit, void (*over)(size_t len))
+{
+	watched.buf = b;
+	watched.limit = limit;
+	watched.over = over;
+}
+
 void buf_deinit(struct buf *b)
 {
 	free(b->data);
@@ -25,6 +38,8 @@ void buf_grow(struct buf *b, size_t n)
 {
 	if (n > SIZE_MAX / 2 - b->len)
 		fatal("out of memory: a buffer of %zu bytes cannot grow by %zu", b->len, n);
+	if (b == watched.buf && b->len + n > watched.limit)
+		watched.over(b->len + n);
 	size_t cap = b->len + n;
 	if (cap < b->cap + b->cap / 2)
 		cap = b->cap + b->cap / 2;

@@ -31,6 +31,7 @@
 #include "proc/process.h"
 #include "proc/signals.h"
 #include "proc/title.h"
+#include "proc/unsent.h"
 #include "shm/channel.h"
 #include "store/access.h"
 
@@ -218,9 +219,24 @@ static bool take_ahead(struct session *s)
 	return true;
 }
 
-static bool wait_until_writable(struct session *s)
+/* A client that has taken nothing of `unsent` bytes since `start` is left when it may not have so many, or for so long. */
+static bool too_slow(size_t unsent, int64_t start, int64_t *over_since)
 {
-	while (!given_up) {
+	int64_t now = clock_mono_ms();
+	if (unsent_too_much(unsent, now, over_since)) {
+		unsent_log();
+		return true;
+	}
+	if (config->timeout == 0 || now - start <= config->timeout * 1000)
+		return false;
+	log_verbose("Closing idle client");
+	return true;
+}
+
+static bool wait_until_writable(struct session *s, size_t unsent, int64_t *over_since)
+{
+	int64_t start = clock_mono_ms();
+	while (!given_up && !too_slow(unsent, start, over_since)) {
 		bool last = stop_requested();
 		/* Who has not logged in is not heard out: he could fill the machine's memory without a password. */
 		bool hear = !ended && !last && (s->authenticated || ahead.len < KEEP);
@@ -250,15 +266,16 @@ static bool wait_until_writable(struct session *s)
 static void show_unsent(const struct session *s, size_t n)
 {
 	client_info_begin();
+	my_page->client.flags = n ? my_page->client.flags | CLIENT_FLAG_WRITING : my_page->client.flags & ~CLIENT_FLAG_WRITING;
 	my_page->client.obl = n;
 	my_page->client.qbuf = s->in.len + ahead.len;
 	client_info_end();
 }
 
-static bool wait_until_taken(struct session *s, size_t unsent)
+static bool wait_until_taken(struct session *s, size_t unsent, int64_t *over_since)
 {
 	show_unsent(s, unsent);
-	if (!wait_until_writable(s))
+	if (!wait_until_writable(s, unsent, over_since))
 		return false;
 	show_unsent(s, 0);
 	return true;
@@ -267,11 +284,16 @@ static bool wait_until_taken(struct session *s, size_t unsent)
 static bool flush(struct session *s)
 {
 	struct buf *out = &s->out.out;
+	int64_t over_since = 0;
+	if (__builtin_expect(out->len > UNSENT_FREE, 0) && unsent_too_much(out->len, 0, &over_since)) {
+		unsent_log();
+		return false;
+	}
 	for (size_t at = 0; at < out->len;) {
 		ssize_t n = send(s->fd, out->data + at, out->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)
 			at += (size_t)n;
-		else if (errno == EAGAIN ? !wait_until_taken(s, out->len - at) : errno != EINTR)
+		else if (errno == EAGAIN ? !wait_until_taken(s, out->len - at, &over_since) : errno != EINTR)
 			return false;
 	}
 	if (out->len) {
@@ -296,6 +318,7 @@ static void follow_config(int fd)
 	config_seen = now;
 	log_set_level((enum log_level)config->loglevel);
 	channel_follow_log();
+	unsent_follow_config(&session);
 	if (config->timeout != timeout_set) {
 		struct timeval t = {.tv_sec = config->timeout};
 		timeout_set = config->timeout;
@@ -417,6 +440,10 @@ static void serve(struct session *s)
 {
 	while (receive(s)) {
 		bool goes_on = session_run(s);
+		if (!goes_on && unsent_overrun()) {
+			unsent_log();
+			return;
+		}
 		if (!flush(s) || !goes_on)
 			return;
 	}
