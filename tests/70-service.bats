@@ -74,6 +74,11 @@ logged_server() {
 
 children() { pgrep -P "$SERVER_PID" || true; }
 
+# available PROGRAM PACKAGE: it is there, or could be installed.
+available() {
+    command -v "$1" >/dev/null || { ((EUID == 0)) && timeout 100 sh -c '. "$0/scripts/need.sh" && need "$1" "$2"' "$ROOT" "$@" >/dev/null 2>&1 3>&-; }
+}
+
 # ---- log ----
 
 # nobody_has FILE: no process of the server has it open.
@@ -148,6 +153,35 @@ unsent() { q CLIENT LIST | grep 'cmd=get ' | grep -qv ' obl=0 '; }
     LOG=$LOG.1 SERVER_LOG=$LOG.1
     stop_server
     grep -q 'bye bye' "$LOG"
+}
+
+@test "syslog gets the lines of every process" {
+    ((EUID == 0)) && unshare --mount mount -t tmpfs none /mnt 2>/dev/null || skip "no /dev of our own is to be had"
+    # Everything of /dev that the server uses, and a /dev/log that is ours.
+    cat >"$BATS_TEST_TMPDIR/server" <<END
+#!/bin/sh
+exec unshare --mount sh -ec '
+    mkdir "$BATS_TEST_TMPDIR/dev"
+    mount -t tmpfs none "$BATS_TEST_TMPDIR/dev"
+    mkdir "$BATS_TEST_TMPDIR/dev/shm"
+    for name in null urandom; do : >"$BATS_TEST_TMPDIR/dev/\$name"; mount --bind "/dev/\$name" "$BATS_TEST_TMPDIR/dev/\$name"; done
+    ln -s "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/dev/log"
+    mount --bind /dev/shm "$BATS_TEST_TMPDIR/dev/shm"
+    mount --rbind "$BATS_TEST_TMPDIR/dev" /dev
+    exec "$BULKHEAD_SERVER" "\$@"' sh "\$@"
+END
+    chmod 755 "$BATS_TEST_TMPDIR/server"
+    TOLD=$BATS_TEST_TMPDIR/told
+    "$ROOT/tests/lib/notified" "$BATS_TEST_TMPDIR/log" "$TOLD" 3>&- &
+    LISTENER=$!
+    eventually 20 test -S "$BATS_TEST_TMPDIR/log"
+    BULKHEAD_SERVER=$BATS_TEST_TMPDIR/server logged_server --syslog-enabled yes --syslog-ident mine --syslog-facility local3 --loglevel verbose
+    exec {FD}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf '*1\r\n!x\r\n' >&"$FD"
+    # 157: local3.notice, 158: local3.info.
+    eventually 10 grep -q "^$SERVER_PID <157>.* mine\\[$SERVER_PID\\]: Ready to accept" "$TOLD"
+    eventually 10 grep -q '^[0-9]* <158>.* mine\[[0-9]*\]: Protocol error' "$TOLD"
+    stop_server
 }
 
 # ---- the service manager ----
@@ -375,6 +409,9 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     printf 'AUTH secret\r\n' >&"$FD"
     read -r -t 10 line <&"$FD"
     [[ $(title_of "$pid") =~ ^'bulkhead: worker 127.0.0.1:'[0-9]+' user=default store=main'$ ]]
+    printf 'RESET\r\n' >&"$FD"
+    read -r -t 10 line <&"$FD"
+    [[ $(title_of "$pid") =~ ^'bulkhead: worker 127.0.0.1:'[0-9]+' user=(none) store=main'$ ]]
     stop_server
 }
 
@@ -492,14 +529,14 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
         sh -n "$script"
         ! command -v dash >/dev/null || dash -n "$script"
     done
-    (. "$ROOT/scripts/need.sh" && need shellcheck shellcheck) >/dev/null 2>&1 || skip "shellcheck is not to be had"
+    available shellcheck shellcheck || skip "shellcheck is not to be had"
     shellcheck -s sh "$SCRIPT"
     # What openrc-run sets and reads.
     shellcheck -s sh -e SC2034 "$ROOT/init/bulkhead.openrc"
 }
 
 @test "systemd takes the unit" {
-    (. "$ROOT/scripts/need.sh" && need systemd-analyze systemd) >/dev/null 2>&1 || skip "systemd-analyze is not to be had"
+    available systemd-analyze systemd || skip "systemd-analyze is not to be had"
     run systemd-analyze --man=no verify "$PLACE/lib/systemd/system/bulkhead.service"
     # What it says of other units of the machine is theirs.
     ! grep bulkhead <<<"$output"
@@ -510,8 +547,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
 }
 
 @test "the unit's filter allows every system call that is made" {
-    (. "$ROOT/scripts/need.sh" && need systemd-analyze systemd && need strace strace) >/dev/null 2>&1 ||
-        skip "strace and systemd-analyze are not to be had"
+    available systemd-analyze systemd && available strace strace || skip "strace and systemd-analyze are not to be had"
     [[ $BULKHEAD_SERVER != *san/* ]] || skip "sanitizers make calls of their own"
     strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
     # A debugger between them: what it shows of ends and signals differs, the calls do not.
@@ -562,8 +598,8 @@ openrc() {
 }
 
 @test "logrotate" {
-    (. "$ROOT/scripts/need.sh" && need logrotate logrotate) >/dev/null 2>&1 || skip "logrotate is not to be had"
     PATH=$PATH:/usr/sbin
+    available logrotate logrotate || skip "logrotate is not to be had"
     start_service
     # The user of the service is not bulkhead here.
     sed "s/create 0640 bulkhead bulkhead/create 0640 $(stat -c '%U %G' "$SERVER_LOG")/" "$PLACE/etc/logrotate.d/bulkhead" >"$BATS_TEST_TMPDIR/conf"

@@ -102,6 +102,8 @@ void session_reset(struct session *s)
 	my_page->client.name[0] = 0;
 	memcpy(my_page->client.user, "default", sizeof "default");
 	client_info_end();
+	if (s->user_changed)
+		s->user_changed(s);
 }
 
 void session_hush(struct session *s, size_t start)
