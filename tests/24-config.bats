@@ -235,3 +235,120 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     expect OK CONFIG SET masterauth '' tls-key-file-pass ''
     expect $'1) "masterauth"\n2) ""' CONFIG GET masterauth
 }
+
+# listens PORT [ADDRESS]
+listens() { (exec {fd}<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
+silent() { ! listens "$@"; }
+
+@test "CONFIG SET port: the new one answers, the old one does not, who is connected stays" {
+    start_server --unixsocket "$BATS_TEST_TMPDIR/s"
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    exec {before}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'PING\r\n' >&"$before"
+    read -r -t 5 line <&"$before"
+    old=$PORT
+    for attempt in 1 2 3 4 5 6 7 8; do
+        PORT=$((10000 + SRANDOM % 20000))
+        [[ $(redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET port "$PORT") != OK ]] || break
+    done
+    silent "$old"
+    expect PONG PING
+    same "$PORT" "$(field tcp_port)"
+    printf 'SET a b\r\n' >&"$before"
+    read -r -t 5 line <&"$before"
+    same +OK "${line%$'\r'}"
+    expect '"b"' GET a
+    exec {before}>&-
+    # Back again, at once, and many clients after it.
+    expect OK CONFIG SET port "$old"
+    silent "$PORT"
+    PORT=$old
+    hold 20
+    clients_are 21
+    release
+    # None at all.
+    expect OK CONFIG SET port 0
+    silent "$old"
+    same PONG "$(redis-cli -s "$BATS_TEST_TMPDIR/s" PING)"
+    same OK "$(redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET port "$old")"
+    expect PONG PING
+}
+
+@test "CONFIG SET port or bind to what cannot be had: an error, and all is as it was" {
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    own=$PORT
+    start_server
+    other=$PORT
+    other_pid=$SERVER_PID other_log=$SERVER_LOG
+    PORT=$own
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs." \
+        CONFIG SET timeout 9 port "$other" tcp-keepalive 100
+    same "$own 0 300" "$(echo $(value port) $(value timeout) $(value tcp-keepalive))"
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses." \
+        CONFIG SET bind "127.0.0.1 192.0.2.1"
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses." \
+        CONFIG SET bind "127.0.0.1 127.0.0.1"
+    same "* -::*" "$(value bind)"
+    expect PONG PING
+    hold 10
+    clients_are 11
+    release
+    stop_server "$other_pid" "$other" "$other_log"
+}
+
+@test "CONFIG SET bind: addresses come and go, also such as exclude each other" {
+    start_server --protected-mode no
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    expect OK CONFIG SET bind "127.0.0.1"
+    silent "$PORT" 127.0.0.2
+    expect PONG PING
+    expect OK CONFIG SET bind "127.0.0.1 127.0.0.2 -192.0.2.1"
+    listens "$PORT" 127.0.0.2
+    expect OK CONFIG SET bind "127.0.0.2"
+    silent "$PORT" 127.0.0.1
+    same OK "$(redis-cli -h 127.0.0.2 -p "$PORT" CONFIG SET bind '* -::*')"
+    expect PONG PING
+    expect OK CONFIG SET bind "* -::*"
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        expect OK CONFIG SET bind "127.0.0.1 127.0.0.$((i + 2)) 127.0.0.$((i + 3))"
+        listens "$PORT" 127.0.0.$((i + 2))
+        silent "$PORT" 127.0.0.$((i + 1))
+    done
+    hold 30
+    clients_are 31
+    release
+}
+
+@test "CONFIG SET port under load: nobody who is connected notices" {
+    start_server --unixsocket "$BATS_TEST_TMPDIR/s"
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    old=$PORT
+    for i in $(seq 5000); do echo "INCR n"; done | redis-cli -p "$PORT" >"$BATS_TEST_TMPDIR/replies" &
+    load=$!
+    has_begun() { [[ -n $(redis-cli -s "$BATS_TEST_TMPDIR/s" GET n) ]]; }
+    eventually 10 has_begun
+    for attempt in 1 2 3 4 5 6; do
+        PORT=$((10000 + SRANDOM % 20000))
+        redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET port "$PORT" >/dev/null
+        redis-cli -s "$BATS_TEST_TMPDIR/s" CONFIG SET port "$old" >/dev/null
+    done
+    wait "$load"
+    PORT=$old
+    same 5000 "$(tail -n 1 "$BATS_TEST_TMPDIR/replies")"
+    expect '"5000"' GET n
+}
+
+@test "an upgrade is refused after CONFIG SET port: the data has the name of the first one" {
+    only_bulkhead
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    for attempt in 1 2 3 4 5 6 7 8; do
+        other=$((10000 + SRANDOM % 20000))
+        [[ $(q CONFIG SET port "$other") != OK ]] || break
+    done
+    PORT=$other
+    kill -USR2 "$SERVER_PID"
+    eventually 10 grep -q "Not upgrading: port was changed" "$SERVER_LOG"
+    expect PONG PING
+}

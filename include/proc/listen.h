@@ -13,6 +13,14 @@
 /* Opens what port, bind and unixsocket say. False: the reason is in the log, nothing is open. */
 bool listen_open(void);
 
+/*
+ * Listens on what `want` says instead, where the address is another one; who is connected stays connected. False: nothing has changed, and the
+ * reason is in the log. `before` is called when all new sockets are there and the old ones are about to go: spare workers have only these, and are
+ * to be replaced.
+ */
+struct config;
+bool listen_rebind(const struct config *want, void (*before)(void));
+
 /* Closes them; the unix socket's name is removed. Spare workers hold their copies until they end. */
 void listen_close(void);
 

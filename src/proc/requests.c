@@ -79,34 +79,70 @@ static void wake_worker(uint32_t slot, struct process *p)
 		kill(p->pid, SIGURG);
 }
 
-/* What a change asks for beyond the value itself. All refusals come before the first deed. */
+static bool scores_differ(const struct config *a, const struct config *b)
+{
+	return a->oom_score_adj != b->oom_score_adj ||
+	       memcmp(a->oom_score_adj_values, b->oom_score_adj_values, sizeof a->oom_score_adj_values) != 0;
+}
+
+static const char *move_folder(const struct config *before, struct config *after)
+{
+	if (strcmp(before->dir, after->dir) == 0)
+		return NULL;
+	if (chdir(after->dir) || !getcwd(after->dir, sizeof after->dir))
+		return strerror(errno);
+	return NULL;
+}
+
+static void move_back(const struct config *before, const struct config *after)
+{
+	if (strcmp(before->dir, after->dir) != 0 && chdir(before->dir))
+		log_warning("Cannot go back to %s: %s", before->dir, strerror(errno));
+}
+
+static const char *move_addresses(const struct config *before, const struct config *after, const char **blamed)
+{
+	bool port = before->port != after->port;
+	if (!port && strcmp(before->bind, after->bind) == 0)
+		return NULL;
+	*blamed = port ? "port" : "bind";
+	if (listen_rebind(after, spares_renew)) {
+		if (port)
+			log_notice("Listening on port %d. Shared memory keeps its name, '%s': a start finds the data by the port of this one's start",
+				   (int)after->port, control->store_name);
+		return NULL;
+	}
+	return port ? "Unable to listen on this port. Check server logs." : "Failed to bind to specified addresses.";
+}
+
+/* What a change asks for beyond the value itself. What can fail comes first, and what was done before it failed is undone. */
 static const char *apply(const struct config *before, struct config *after, const char **blamed)
 {
-	static char why[128];
+	static char text[128];
+	const char *why;
 	uint32_t most = control->slots - SLOTS_RESERVED;
 	*blamed = "maxclients";
 	if (after->maxclients > (int64_t)most) {
-		snprintf(why, sizeof why, "The operating system is not able to handle the specified number of clients, try with %u", most);
-		return why;
+		snprintf(text, sizeof text, "The operating system is not able to handle the specified number of clients, try with %u", most);
+		return text;
 	}
 	*blamed = "oom-score-adj";
-	bool scores = before->oom_score_adj != after->oom_score_adj ||
-		      memcmp(before->oom_score_adj_values, after->oom_score_adj_values, sizeof after->oom_score_adj_values) != 0;
-	if (scores && !oom_set(after))
+	if (scores_differ(before, after) && !oom_set(after))
 		return "Failed to set current oom_score_adj. Check server logs.";
 	*blamed = "dir";
-	if (strcmp(before->dir, after->dir) != 0) {
-		if (chdir(after->dir))
-			return strerror(errno);
-		if (!getcwd(after->dir, sizeof after->dir))
-			return strerror(errno);
+	why = move_folder(before, after);
+	if (!why && (why = move_addresses(before, after, blamed)) != NULL)
+		move_back(before, after);
+	if (why) {
+		if (scores_differ(before, after))
+			oom_set(before);
+		return why;
 	}
 	if (before->loglevel != after->loglevel)
 		log_set_level((enum log_level)after->loglevel);
 	if (before->tcp_keepalive != after->tcp_keepalive)
 		listen_keepalive(after->tcp_keepalive);
-	if (strcmp(before->proc_title_template, after->proc_title_template) != 0)
-		title_set_supervisor(after);
+	title_set_supervisor(after);
 	return NULL;
 }
 

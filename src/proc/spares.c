@@ -252,6 +252,8 @@ void spares_ended(uint32_t slot, bool had_client)
 
 void spares_renew(void)
 {
+	/* The listening sockets may be others from now on; spares_refill sees to it again. */
+	set_refusing(false);
 	look();
 	retire_surplus(0, RETIRE_IDLE);
 }

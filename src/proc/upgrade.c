@@ -53,12 +53,16 @@ void upgrade_keep_arguments(int argc, char **argv)
 		folder[0] = 0;
 }
 
+/* The store's name holds the port of the start. */
+static int64_t first_port;
+
 /* The password at the start, in memory that children do not see. */
 static char *first_password;
 static size_t first_length;
 
 void upgrade_keep_password(void)
 {
+	first_port = config->port;
 	const char *password = config_password(&first_length);
 	first_password = config_secret_memory(first_length + 1);
 	memcpy(first_password, password, first_length);
@@ -118,6 +122,10 @@ bool upgrade_possible(void)
 	}
 	if (password_changed()) {
 		log_warning("Not upgrading: requirepass was changed by CONFIG SET, which the next binary would not know of");
+		return false;
+	}
+	if (config->port != first_port) {
+		log_warning("Not upgrading: port was changed by CONFIG SET, and the data is that of the server on port %d", (int)first_port);
 		return false;
 	}
 	if (!ask(answer, sizeof answer)) {
