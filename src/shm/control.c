@@ -84,6 +84,8 @@ void control_create(uint32_t slots)
 	if (region_fd < 0 || ftruncate(region_fd, (off_t)(all + FIGURES_SIZE + PAGE)))
 		fatal("Cannot create the control region: %s", strerror(errno));
 	region_fd = descriptor_move(region_fd, FD_PRIVATE);
+	/* First, and so apart from the rest: no process needs it just to serve a client, and what is mapped later is to lie close together. */
+	figures = map(FIGURES_SIZE, PROT_READ | PROT_WRITE, region_fd, all);
 	pages = map(all, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(pages, all, MADV_DONTFORK);
 	control = (struct control *)(pages + slots_size(slots));
@@ -95,10 +97,7 @@ void control_create(uint32_t slots)
 	/* Not inherited either, so that a child finds nothing where it maps its own: cheaper than replacing something. */
 	my_page = map(PAGE, PROT_READ | PROT_WRITE, region_fd, 0);
 	madvise(my_page, PAGE, MADV_DONTFORK);
-	/* The end of it lies beside the others; the figures, which no process needs just to serve a client, lie away from them. */
-	char *shared = map(FIGURES_SIZE + PAGE, PROT_READ | PROT_WRITE, region_fd, all);
-	figures = (struct figures *)shared;
-	control_commons = (struct control_commons *)(shared + FIGURES_SIZE);
+	control_commons = map(PAGE, PROT_READ | PROT_WRITE, region_fd, all + FIGURES_SIZE);
 
 	control->slots = slots;
 	control->slots_used = 1;
