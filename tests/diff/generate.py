@@ -514,7 +514,7 @@ def _(g):
     return [g.key()]
 
 
-@command("OBJECT IDLETIME", 5, how=compare.near(2))
+@command("OBJECT IDLETIME", 5, how=compare.idle_time)
 def _(g):
     return [g.key()]
 
@@ -618,7 +618,7 @@ def _(g):
     return g.words("ON", "off", "x", "")
 
 
-@command("CLIENT TRACKING", 1)
+@command("CLIENT TRACKING", 1, mutable=False)
 def _(g):
     return g.words("OFF", "off BCAST", "OFF PREFIX a", "x", "ON BCAST OPTIN", "ON PREFIX a", "ON OPTIN OPTOUT", "OFF REDIRECT 0", "", "OFF x")
 
