@@ -116,6 +116,9 @@ bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
 /* Gives `to` in `to_db` the content of `from`, with its expiry; `to` must be absent. The value is copied. */
 bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32_t to_db, const struct arg *to);
 
+/* Moves a key with all it has to another database, where it must be absent. Its block stays where it is unless somebody has a pin on it. */
+bool key_move(struct access *a, uint32_t from_db, const struct arg *key, uint32_t to_db);
+
 /*
  * The effect of a write for the log: a command in its deterministic form (relative expiry as PXAT, INCRBYFLOAT as SET ...),
  * handed over in the order it happened. Every handler that changes something calls it at least once; the debug build panics

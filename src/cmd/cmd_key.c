@@ -163,7 +163,6 @@ enum cmd_result cmd_move(struct cmd *c)
 	const struct arg *key = &c->argv[1];
 	uint32_t to_db;
 	struct view v;
-	bool oom = false;
 
 	if (!want_db(c, &c->argv[2], &to_db, NULL))
 		return CMD_DONE;
@@ -175,10 +174,7 @@ enum cmd_result cmd_move(struct cmd *c)
 		reply_i64(c->out, 0);
 		return CMD_DONE;
 	}
-	if (!key_copy(c->access, cmd_db(c), key, to_db, key))
-		return reply_oom(c);
-	key_delete(c->access, cmd_db(c), key, &oom);
-	if (oom)
+	if (!key_move(c->access, cmd_db(c), key, to_db))
 		return reply_oom(c);
 	effect_self(c);
 	reply_i64(c->out, 1);

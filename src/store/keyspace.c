@@ -291,14 +291,20 @@ bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t d
 	return set_value(a, db, key, &p, 0);
 }
 
-bool spot_remove(struct spot *s)
+/* Takes the item out of its bin; the block stays. */
+static bool unlink_item(struct spot *s)
 {
 	if (s->parts.due != DUE_NONE) {
 		if (!txn_touch(s->hash.stripe, &s->bin->expires, sizeof s->bin->expires))
 			return false;
 		s->bin->expires--;
 	}
-	return index_remove(s->hash.stripe, s->bin, s->cell) && retire(s);
+	return index_remove(s->hash.stripe, s->bin, s->cell);
+}
+
+bool spot_remove(struct spot *s)
+{
+	return unlink_item(s) && retire(s);
 }
 
 bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
@@ -325,4 +331,16 @@ bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32
 	p.klen = to->n;
 	p.flags = item_flags(to, p.due);
 	return set_value(a, to_db, to, &p, 0);
+}
+
+bool key_move(struct access *a, uint32_t from_db, const struct arg *key, uint32_t to_db)
+{
+	struct spot from, to;
+	if (!spot_find(a, from_db, key, &from))
+		return true;
+	/* Whoever has a pin must go on finding it here, and not there. */
+	if (!pin_allows_change(from.parts.born))
+		return key_copy(a, from_db, key, to_db, key) && spot_remove(&from);
+	return spot_prepare(a, to_db, key, &to) && index_insert(to.hash.stripe, to.bin, to.hash.tag, from.item) &&
+	       due_changed(&to, DUE_NONE, from.parts.due) && unlink_item(&from);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Values changed in place: against a plain model with pins about, beside readers, with writers killed in the middle, without memory. */
+/* Values changed in place, and keys moved: against a plain model with pins about, beside readers, with writers killed in the middle, without memory. */
 #include "store_fixture.h"
 
 #include "base/stop.h"
@@ -379,6 +379,79 @@ static void test_beside_deaths(void)
 	CHECK_INT(do_del(0, "target"), 1);
 }
 
+/* ---- a key moved between databases is in exactly one of them ---- */
+
+static int move_body(struct access *a, void *arg)
+{
+	struct view v;
+	uint32_t from = key_find(a, 0, &target, &v) ? 0 : 1;
+	(void)arg;
+	effect(a, 0, 0, NULL);
+	if (!key_move(a, from, &target, !from))
+		return 1;
+	/* Now and then by a block of its own, so that some are younger than the pins and some are not. */
+	if (dice(6) == 0 && !key_set_string(a, !from, &target, "moved on", 4 + dice(5), ENC_RAW, dice(2) ? DUE_NONE : fixture_now + 5000))
+		return 1;
+	return dice(8) == 0; /* changes its mind */
+}
+
+static int mover(void *arg)
+{
+	const struct arg *keys[1] = {&target};
+	struct plan p = {.kind = PLAN_WRITE, .now = fixture_now, .nkeys = 1, .keys = keys};
+	dice_state ^= (uintptr_t)arg * 1299709;
+	while (!atomic_load(stop))
+		if (access_run(&p, move_body, NULL) > 1)
+			return 1;
+	return 0;
+}
+
+static int places_body(struct access *a, void *arg)
+{
+	struct view v;
+	int *n = arg;
+	*n = key_find(a, 0, &target, &v) + key_find(a, 1, &target, &v);
+	return 0;
+}
+
+static bool is_in_one_place(enum plan_kind kind)
+{
+	const struct arg *keys[1] = {&target};
+	struct plan p = {.kind = kind, .now = fixture_now, .nkeys = 1, .keys = keys};
+	int n = 0;
+	CHECK_INT(access_run(&p, places_body, &n), 0);
+	return CHECKF(n == 1, "a key is in %d databases", n);
+}
+
+static void test_move(void)
+{
+	pid_t p[WRITERS];
+	uint32_t slots[WRITERS] = {1, 2, 3};
+	atomic_store(stop, 0);
+	do_set(0, "target", "here");
+	for (unsigned i = 0; i < WRITERS; i++)
+		p[i] = fork_as(slots[i], mover, (void *)(uintptr_t)(i + 1));
+	int64_t until = clock_mono_ms() + 1500;
+	for (unsigned n = 0; clock_mono_ms() < until; n++) {
+		if (!is_in_one_place(n % 2 ? PLAN_READ : PLAN_READ_LONG))
+			break;
+		if (dice(30))
+			continue;
+		unsigned i = (unsigned)dice(WRITERS);
+		kill(p[i], SIGKILL), reap_child(p[i]);
+		recover_slots(&slots[i], 1);
+		p[i] = fork_as(slots[i], mover, (void *)(uintptr_t)(n + 10));
+	}
+	atomic_store(stop, 1);
+	for (unsigned i = 0; i < WRITERS; i++)
+		CHECK_INT(reap_child(p[i]), 0);
+	CHECK(is_in_one_place(PLAN_READ));
+	CHECK_FSCK();
+	do_flush(DB_ALL), db_sweep_retired();
+	expirer_sweep();
+	CHECK_FSCK();
+}
+
 /* ---- without memory, and cancelled ---- */
 
 #ifdef BULKHEAD_DEBUG
@@ -446,13 +519,14 @@ int main(void)
 {
 	fixture_open(2);
 	stop = (_Atomic uint64_t *)store_stripe(9)->reserved;
+#ifdef BULKHEAD_DEBUG
+	RUN(test_no_memory); /* first: later there is memory that needs no asking for */
+#endif
 	RUN(test_model);
 	RUN(test_large);
 	RUN(test_cancelled);
 	RUN(test_beside_readers);
 	RUN(test_beside_deaths);
-#ifdef BULKHEAD_DEBUG
-	RUN(test_no_memory);
-#endif
+	RUN(test_move);
 	return test_done();
 }
