@@ -284,3 +284,28 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     q DEL big >/dev/null
     (($(field used_memory) < used && $(field used_memory_peak) >= used))
 }
+
+@test "INFO and LATENCY: what falls due at once" {
+    expect OK CONFIG SET latency-monitor-threshold 1
+    expect OK DEBUG SET-ACTIVE-EXPIRE 0
+    seq 30000 | sed 's/.*/SET key:& v PX 1\r/' | redis-cli -p "$PORT" --pipe >/dev/null
+    expect OK DEBUG SET-ACTIVE-EXPIRE 1
+    expired() { (($(field expired_keys) == 30000)); }
+    eventually 20 expired
+    watched() { [[ $(q LATENCY LATEST) == *expire-cycle* ]]; }
+    eventually 5 watched
+    (($(field expire_cycle_cpu_milliseconds) >= 1))
+    same '' "$(q INFO keyspace | grep ^db0 || true)"
+}
+
+@test "LATENCY and SLOWLOG: who had to wait for a lock of one that is stopped" {
+    only_bulkhead
+    start_server --latency-monitor-threshold 100 --slowlog-log-slower-than 100000
+    timeout 100 "$ROOT/tests/lib/cancel" stopped_holder "$PORT" "$SERVER_PID" 3>&-
+    run q LATENCY HISTORY lock-wait
+    ((${#lines[@]} >= 2 && lines[1] >= 100)) || fail "$output"
+    (($(field lock_waits) >= 1))
+    (($(q SLOWLOG LEN) >= 1))
+    [[ $(q LATENCY DOCTOR) == *lock-wait:* ]]
+    stop_server
+}
