@@ -32,6 +32,9 @@ teardown() {
     fi
 }
 
+# ledger: as start_server does.
+ledger() { [[ -z ${BULKHEAD_LEDGER:-} ]] || echo "$PORT $SERVER_PID $BATS_TEST_FILENAME" >>"$BULKHEAD_LEDGER/servers"; }
+
 # service ACTION: by the SysV script. service_port: gives the service a port of its own; sets PORT, and SERVER_LOG.
 service() { "$SCRIPT" "$1" 3>&-; }
 service_port() {
@@ -50,6 +53,7 @@ start_service() {
         service_port
         if service start; then
             SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+            ledger
             return
         fi
     done
@@ -67,7 +71,7 @@ logged_server() {
             --enable-debug-command yes "$@" >"$SERVER_DIR/out" 2>&1 </dev/null 3>&- &
         SERVER_PID=$!
         eventually 30 started_or_dead
-        ! grep -qi 'ready to accept connections' "$LOG" || return 0
+        ! grep -qi 'ready to accept connections' "$LOG" || { ledger; return 0; }
     done
     fail "the server did not start:" "$(tail -n 20 "$LOG" "$SERVER_DIR/out")"
 }
@@ -133,6 +137,23 @@ nobody_has() {
     eventually 10 nobody_has "$LOG.1"
 }
 unsent() { q CLIENT LIST | grep 'cmd=get ' | grep -qv ' obl=0 '; }
+
+@test "clients that are paused, or have not logged in, do not keep the old log open" {
+    logged_server
+    expect OK CLIENT PAUSE 600000 WRITE
+    exec {FD}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'SET k v\r\n' >&"$FD"
+    eventually 10 sets
+    expect OK CONFIG SET requirepass secret
+    hold 2
+    mv "$LOG" "$LOG.1"
+    kill -HUP "$SERVER_PID"
+    eventually 10 nobody_has "$LOG.1"
+    release
+    REDISCLI_AUTH=secret q CLIENT UNPAUSE >/dev/null
+    stop_server
+}
+sets() { q CLIENT LIST | grep -q ' cmd=set '; }
 
 @test "a log that is copied and truncated goes on at its beginning" {
     logged_server

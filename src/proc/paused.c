@@ -17,6 +17,7 @@
 
 #include "base/stop.h"
 #include "proc/signals.h"
+#include "shm/channel.h"
 #include "shm/pause.h"
 
 /* What is left of a pause that concerns us, ms; 0: nothing. */
@@ -38,9 +39,11 @@ static bool sleep_for(int fd, int64_t ms)
 static bool wait(int fd, bool writes)
 {
 	int64_t ms;
-	while (!stop_requested() && (ms = left(writes)) > 0)
+	while (!stop_requested() && (ms = left(writes)) > 0) {
+		channel_follow_log();
 		if (!sleep_for(fd, ms))
 			return false;
+	}
 	return !stop_requested();
 }
 
