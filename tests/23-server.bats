@@ -200,6 +200,15 @@ setup() { empty_server; }
     same 'MODULE <subcommand> [<arg> [value] [opt] ...]. Subcommands are:' "$(q MODULE HELP | head -n 1)"
 }
 
+@test "MODULE, where it is allowed: none is loaded all the same" {
+    start_server --enable-module-command local
+    expect '(error) ERR Error loading the extension. Please check the server logs.' MODULE LOAD /nosuch
+    expect '(error) ERR Error loading the extension. Please check the server logs.' MODULE LOADEX /nosuch CONFIG a b
+    expect '(error) ERR Error unloading module: no such module with that name' MODULE UNLOAD nosuch
+    grep -q 'Module /nosuch failed to load' "$SERVER_LOG"
+    stop_server
+}
+
 @test "FUNCTION on the empty set" {
     expect '(empty array)' FUNCTION LIST
     expect OK FUNCTION FLUSH

@@ -4,9 +4,12 @@
  */
 #include "args.h"
 
-#include "base/num.h"
+#include <sys/socket.h>
+
 #include "base/config.h"
+#include "base/num.h"
 #include "base/stop.h"
+#include "shm/control.h"
 
 #define COPY_STEP (64u << 10) /* between two looks whether the copy is still worth finishing */
 
@@ -111,6 +114,22 @@ bool want_due(struct cmd *c, const struct arg *n, bool seconds, bool relative, i
 	}
 	*out = ms;
 	return true;
+}
+
+/* A unix socket, or an address of this machine alone. */
+static bool local_client(void)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+	const struct client_addr *a = &my_page->client.peer;
+
+	if (a->family == AF_INET)
+		return a->ip[0] == 127;
+	return a->family != AF_INET6 || memcmp(a->ip, loopback6, sizeof loopback6) == 0;
+}
+
+bool client_allowed(int32_t when)
+{
+	return when == ALLOWED_YES || (when == ALLOWED_LOCAL && local_client());
 }
 
 uint32_t cmd_db(const struct cmd *c)

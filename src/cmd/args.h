@@ -40,6 +40,9 @@ bool want_due(struct cmd *c, const struct arg *n, bool seconds, bool relative, i
 /* Names the client; an empty name takes the name away. NULL, or the error to reply. */
 const char *client_set_name(struct session *s, const struct arg *name);
 
+/* Whether this client may do what a parameter with the values no, yes, local (ALLOWED_*) is about. */
+bool client_allowed(int32_t when);
+
 /* ---- keys of the session's database ---- */
 
 uint32_t cmd_db(const struct cmd *c);

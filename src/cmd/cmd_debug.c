@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "args.h"
 #include "base/clock.h"
@@ -25,22 +24,6 @@
 #include "store/access.h"
 
 #define SLEEP_PIECE_NS 100000000
-
-static bool local_client(void)
-{
-	static const uint8_t loopback6[16] = {[15] = 1};
-	const struct client_addr *a = &my_page->client.peer;
-
-	if (a->family == AF_INET)
-		return a->ip[0] == 127;
-	return a->family != AF_INET6 || memcmp(a->ip, loopback6, sizeof loopback6) == 0;
-}
-
-static bool allowed(void)
-{
-	return config->enable_debug_command == ALLOWED_YES ||
-	       (config->enable_debug_command == ALLOWED_LOCAL && local_client());
-}
 
 /* ---- SLEEP ---- */
 
@@ -347,7 +330,7 @@ static void debug_help(struct cmd *c)
 
 enum cmd_result cmd_debug(struct cmd *c)
 {
-	if (!allowed()) {
+	if (!client_allowed(config->enable_debug_command)) {
 		reply_error(
 		    c->out,
 		    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MODULE: there are no modules, and no client may load one: a module would run in the supervisor.
+ * MODULE: there are no modules, and none can be loaded, whoever may try.
  *
  * Runs in workers, without an access. Owns nothing.
  */
 #include "args.h"
+#include "base/config.h"
+#include "base/log.h"
 #include "help.h"
 
 enum cmd_result cmd_module_list(struct cmd *c)
@@ -13,28 +15,42 @@ enum cmd_result cmd_module_list(struct cmd *c)
 	return CMD_DONE;
 }
 
-static enum cmd_result not_allowed(struct cmd *c)
+static bool allowed(struct cmd *c)
 {
+	if (client_allowed(config->enable_module_command))
+		return true;
 	reply_error(c->out,
 		    "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can "
 		    "run it from a local connection, otherwise you need to set this option in the configuration "
 		    "file, and then restart the server.");
+	return false;
+}
+
+static enum cmd_result load(struct cmd *c)
+{
+	if (!allowed(c))
+		return CMD_DONE;
+	log_warning("Module %.*s failed to load: this server loads no modules", c->argv[2].n < 1024 ? (int)c->argv[2].n : 1024,
+		    c->argv[2].p);
+	reply_error(c->out, "ERR Error loading the extension. Please check the server logs.");
 	return CMD_DONE;
 }
 
 enum cmd_result cmd_module_load(struct cmd *c)
 {
-	return not_allowed(c);
+	return load(c);
 }
 
 enum cmd_result cmd_module_loadex(struct cmd *c)
 {
-	return not_allowed(c);
+	return load(c);
 }
 
 enum cmd_result cmd_module_unload(struct cmd *c)
 {
-	return not_allowed(c);
+	if (allowed(c))
+		reply_error(c->out, "ERR Error unloading module: no such module with that name");
+	return CMD_DONE;
 }
 
 enum cmd_result cmd_module_help(struct cmd *c)
