@@ -206,7 +206,7 @@ static const char *settle(struct config *c, const struct param *p)
 		c->repl_backlog_size = c->repl_backlog_size < 16384 ? 16384 : c->repl_backlog_size;
 		return NULL;
 	case AT(proc_title_template):
-		return title_expand(text, "title", c, title, sizeof title)
+		return title_expand(text, "", c, title, sizeof title)
 			   ? NULL
 			   : "template format is invalid or contains unknown variables";
 	case AT(replicaof):

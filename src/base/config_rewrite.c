@@ -59,7 +59,16 @@ static void take_line(const char *p, size_t n)
 	memcpy(w->scratch, p, n);
 	if (n && *p != '#' && str_split_args(w->scratch, n, &words) && words.n)
 		param = config_row(words.v[0].p, words.v[0].n);
+	bool stays = n == 0 || *p == '#' || param || (words.n && (arg_ieq(&words.v[0], "include") || arg_ieq(&words.v[0], "rename-command")));
 	arg_list_deinit(&words);
+	if (!stays) {
+		/* Nobody knows it: a comment now, as Redis does it. */
+		size_t start = w->made.len;
+		buf_append_str(&w->made, "# ??? ");
+		buf_append(&w->made, p, n);
+		p = w->made.data + start;
+		n = w->made.len - start;
+	}
 	add_line(p, n, param ? config_meant(param) : NULL);
 }
 
@@ -277,7 +286,8 @@ static void *map(size_t n)
 static bool rewrite_text(int fd, const struct stat *old, const char *file, const struct config *defaults, bool all)
 {
 	size_t size = old ? (size_t)old->st_size : 0, most = size + 1 + MADE_MAX / 16;
-	size_t total = 2 * (size + 1) + most * sizeof(struct line) + MADE_MAX + 2 * size + MADE_MAX + sizeof *w;
+	size_t made = 8 * size + MADE_MAX; /* every line may become a comment that is 6 bytes longer */
+	size_t total = 2 * (size + 1) + most * sizeof(struct line) + 2 * made + sizeof *w;
 	char *p = map(total);
 	if (!p)
 		return false;
@@ -287,8 +297,8 @@ static bool rewrite_text(int fd, const struct stat *old, const char *file, const
 	w->all = all;
 	char *text = (char *)(w->lines + most);
 	w->scratch = text + size + 1;
-	w->made = (struct buf){.data = w->scratch + size + 1, .cap = MADE_MAX};
-	w->out = (struct buf){.data = w->made.data + MADE_MAX, .cap = 2 * size + MADE_MAX};
+	w->made = (struct buf){.data = w->scratch + size + 1, .cap = made};
+	w->out = (struct buf){.data = w->made.data + made, .cap = made};
 	ssize_t got = old ? io_read_full(fd, text, size) : 0;
 	bool good = got >= 0;
 	if (good) {

@@ -471,16 +471,6 @@ def _(ours, theirs):
     return None
 
 
-@scenario("CONFIG GET * has Redis's defaults")
-def _(ours, theirs):
-    ((_, a, b),) = both(ours, theirs, [("CONFIG", "GET", "*")])
-    mine, its = (dict((k[1].decode(), v[1]) for k, v in compare.pairs(reply)) for reply in (a, b))
-    own = {"port", "dir", "unixsocket", "logfile", "pidfile", "syslog-ident", "bind-source-addr", "enable-debug-command"}
-    wrong = [f"{name}: {mine[name]!r}, the reference has {its[name]!r}"
-             for name in sorted(set(mine) & set(its) - own) if mine[name] != its[name]]
-    return "; ".join(wrong) or None
-
-
 def per_command(kind, resp, how):
     """COMMAND INFO or COMMAND DOCS of every command that both have."""
     def function(ours, theirs):
