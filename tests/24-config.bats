@@ -352,3 +352,75 @@ silent() { ! listens "$@"; }
     eventually 10 grep -q "Not upgrading: port was changed" "$SERVER_LOG"
     expect PONG PING
 }
+
+@test "CONFIG SET loglevel: a worker that waits for its client follows at once" {
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    # It logs, as verbose, that the client has been idle for too long.
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'PING\r\n' >&"$fd"
+    read -r -t 5 line <&"$fd"
+    expect OK CONFIG SET loglevel verbose timeout 1
+    eventually 20 grep -q "Closing idle client" "$SERVER_LOG"
+    exec {fd}>&-
+    expect OK CONFIG SET timeout 0 loglevel warning
+    same warning "$(value loglevel)"
+}
+
+@test "CONFIG SET maxclients below what is there: nobody is thrown out, nobody else gets in" {
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+    hold 6
+    clients_are 8
+    printf 'CONFIG SET maxclients 3\r\n' >&"$fd"
+    read -r -t 5 line <&"$fd"
+    same +OK "${line%$'\r'}"
+    for i in 1 2 3; do
+        same "ERR max number of clients reached" "$(q PING 2>&1 | sed 's/^Error: //')"
+    done
+    printf 'PING\r\n' >&"$fd"
+    read -r -t 5 line <&"$fd"
+    same +PONG "${line%$'\r'}"
+    release
+    answers() { [[ $(q PING 2>&1) == PONG ]]; }
+    eventually 10 answers
+    exec {fd}>&-
+}
+
+@test "CONFIG SET requirepass: clients that come after the answer need it, whichever worker they get" {
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    for i in 1 2 3 4 5; do
+        expect OK CONFIG SET requirepass "s$i"
+        for j in 1 2 3 4 5 6; do
+            expect "(error) NOAUTH Authentication required." GET k
+        done
+        same OK "$(REDISCLI_AUTH=s$i q CONFIG SET requirepass '')"
+        for j in 1 2 3 4 5 6; do
+            expect "(nil)" GET k
+        done
+    done
+}
+
+@test "protected-mode: at once, for clients that do not come over the loopback" {
+    address=$(hostname -I 2>/dev/null | tr ' ' '\n' | grep -m 1 -E '^[0-9]+\.' || true)
+    [[ -n $address ]] || skip "this machine has no other address"
+    start_server
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    [[ $(redis-cli -h "$address" -p "$PORT" PING 2>&1) == *DENIED* ]]
+    expect OK CONFIG SET protected-mode no
+    same PONG "$(redis-cli -h "$address" -p "$PORT" PING)"
+    expect OK CONFIG SET protected-mode yes
+    [[ $(redis-cli -h "$address" -p "$PORT" PING 2>&1) == *DENIED* ]]
+}
+
+@test "CONFIG RESETSTAT and CONFIG HELP" {
+    q GET nothing >/dev/null
+    expect OK CONFIG RESETSTAT
+    same 0 "$(field keyspace_misses)"
+    run q CONFIG HELP
+    for word in GET SET REWRITE RESETSTAT; do
+        [[ $output == *"$word"* ]] || fail "$output"
+    done
+}

@@ -12,6 +12,7 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level {
 	LOG_LEVEL_DEBUG = 0,
@@ -45,6 +46,8 @@ bool log_is_file(void);
 
 void log_set_role(char role);
 void log_set_level(enum log_level level);
+/* From now on the level is what stands there, in memory that processes share: who changes it has changed it for all. */
+void log_follow_level(const int32_t *level);
 enum log_level log_get_level(void);
 
 /* The descriptor that lines are written to, for a sandbox that closes all others; the one for syslog, or -1, is the
@@ -58,11 +61,11 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
  * ordinary line. errno is kept. */
 void log_signal_safe(const char *text);
 
-extern enum log_level log_threshold; /* written by log_open and log_set_level only */
+extern const int32_t *log_threshold; /* written by log_open, log_set_level and log_follow_level only */
 
 #define log_at(level, ...)                                                                                             \
 	do {                                                                                                           \
-		if ((level) >= log_threshold)                                                                          \
+		if ((int32_t)(level) >= *log_threshold)                                                                         \
 			log_write((level), __VA_ARGS__);                                                               \
 	} while (0)
 

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "base/glob.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/panic.h"
 #include "base/title_template.h"
@@ -316,6 +317,7 @@ void config_place(struct config *where, const struct config *view)
 	*where = *own;
 	own = where;
 	config = view;
+	log_follow_level(&view->loglevel);
 	munmap(adopted, sizeof *adopted);
 }
 

@@ -21,7 +21,8 @@
 /* "PID:ROLE dd Mon yyyy hh:mm:ss.mmm C " */
 #define PREFIX_MAX 64
 
-enum log_level log_threshold = LOG_LEVEL_NOTICE;
+static int32_t own_threshold = LOG_LEVEL_NOTICE;
+const int32_t *log_threshold = &own_threshold;
 
 static struct {
 	char path[PATH_MAX];   /* absolute; "" for standard output. First, so that the rest shares a page with what follows */
@@ -210,7 +211,7 @@ bool log_open(const char *file, enum log_level level)
 		close(state.fd);
 	state.fd = fd;
 	memcpy(state.path, path, sizeof(path));
-	log_threshold = level;
+	log_set_level(level);
 	read_zone();
 	return true;
 }
@@ -254,12 +255,18 @@ void log_set_role(char role)
 
 void log_set_level(enum log_level level)
 {
+	own_threshold = (int32_t)level;
+	log_threshold = &own_threshold;
+}
+
+void log_follow_level(const int32_t *level)
+{
 	log_threshold = level;
 }
 
 enum log_level log_get_level(void)
 {
-	return log_threshold;
+	return (enum log_level)*log_threshold;
 }
 
 int log_fd(void)

@@ -138,8 +138,6 @@ static const char *apply(const struct config *before, struct config *after, cons
 			oom_set(before);
 		return why;
 	}
-	if (before->loglevel != after->loglevel)
-		log_set_level((enum log_level)after->loglevel);
 	if (before->tcp_keepalive != after->tcp_keepalive)
 		listen_keepalive(after->tcp_keepalive);
 	title_set_supervisor(after);

@@ -316,7 +316,6 @@ static void follow_config(int fd)
 	if (now == config_seen)
 		return;
 	config_seen = now;
-	log_set_level((enum log_level)config->loglevel);
 	channel_follow_log();
 	unsent_follow_config(&session);
 	if (config->timeout != timeout_set) {
