@@ -41,13 +41,10 @@ static void print(const struct cli_options *o, const struct reply_node *r, bool 
 {
 	struct buf out;
 	buf_init(&out);
-	if (o->raw || page) {
-		cli_format_raw(&out, r);
-		if (!page)
-			buf_append_char(&out, '\n');
-	} else {
-		cli_format_tty(&out, r);
-	}
+	if (page && (r->type == REPLY_STRING || r->type == REPLY_VERBATIM))
+		cli_format_page(&out, r);
+	else
+		cli_format(&out, r, o->output, o);
 	fwrite(out.data, 1, out.len, stdout);
 	fflush(stdout);
 	buf_deinit(&out);
@@ -55,7 +52,8 @@ static void print(const struct cli_options *o, const struct reply_node *r, bool 
 
 static int give_up(const struct cli_conn *c)
 {
-	fprintf(stderr, "Error: %s\n", c->error);
+	if (c->error[0])
+		fprintf(stderr, "Error: %s\n", c->error);
 	return 1;
 }
 
@@ -89,7 +87,7 @@ static bool receive_answer(struct cli_conn *c, struct reply_node *r, bool *close
 static int run_stream(struct cli_conn *c)
 {
 	struct reply_node r;
-	if (!c->options->raw)
+	if (c->options->output != OUTPUT_RAW)
 		printf("Reading messages... (press Ctrl-C to quit)\n");
 	while (cli_receive(c, &r, NULL)) {
 		bool refused = r.type == REPLY_ERROR;
@@ -98,6 +96,63 @@ static int run_stream(struct cli_conn *c)
 			return status;
 	}
 	return give_up(c);
+}
+
+/* What the connection is given again when it has to be made anew. */
+static void remember_password(struct cli_conn *c, const struct arg *user, const struct arg *password)
+{
+	free(c->user);
+	free(c->password);
+	c->user = user ? strndup(user->p, user->n) : NULL;
+	c->password = password ? strndup(password->p, password->n) : NULL;
+}
+
+static void note_hello(struct cli_conn *c, size_t argc, const struct arg *argv)
+{
+	int64_t proto;
+	if (argc > 1 && parse_i64(argv[1].p, argv[1].n, &proto))
+		c->proto = (int)proto;
+	for (size_t i = 2; i + 2 < argc; i++)
+		if (arg_ieq(&argv[i], "auth")) {
+			remember_password(c, &argv[i + 1], &argv[i + 2]);
+			return;
+		}
+}
+
+static void note_end_of_multi(struct cli_conn *c, bool executed)
+{
+	if (c->in_multi && !executed)
+		c->db = c->db_before_multi;
+	c->in_multi = false;
+}
+
+/* A command that changed what the connection is: the prompt shows some of it. */
+static void note_change(struct cli_conn *c, size_t argc, const struct arg *argv, const struct reply_node *r)
+{
+	int64_t db;
+	bool nil = r->type == REPLY_NULL;
+
+	if (r->type == REPLY_ERROR) {
+		if (command_is(argc, argv, "exec", NULL) && str_ieq(r->str, r->n < 9 ? r->n : 9, "EXECABORT"))
+			note_end_of_multi(c, false);
+		return;
+	}
+	if (command_is(argc, argv, "select", NULL) && argc == 2 && parse_i64(argv[1].p, argv[1].n, &db)) {
+		c->db = (int)db;
+	} else if (command_is(argc, argv, "auth", NULL) && (argc == 2 || argc == 3)) {
+		remember_password(c, argc == 3 ? &argv[1] : NULL, &argv[argc - 1]);
+	} else if (command_is(argc, argv, "hello", NULL)) {
+		note_hello(c, argc, argv);
+	} else if (command_is(argc, argv, "multi", NULL)) {
+		c->in_multi = true;
+		c->db_before_multi = c->db;
+	} else if (command_is(argc, argv, "exec", NULL) || command_is(argc, argv, "discard", NULL)) {
+		note_end_of_multi(c, command_is(argc, argv, "exec", NULL) && !nil);
+	} else if (command_is(argc, argv, "reset", NULL)) {
+		c->in_multi = false;
+		c->db = c->proto = 0;
+		remember_password(c, NULL, NULL);
+	}
 }
 
 int cli_run(struct cli_conn *c, size_t argc, const struct arg *argv)
@@ -111,11 +166,7 @@ int cli_run(struct cli_conn *c, size_t argc, const struct arg *argv)
 		return run_stream(c);
 	if (!receive_answer(c, &r, &closed))
 		return closed && command_is(argc, argv, "shutdown", NULL) ? 0 : give_up(c);
-
-	int64_t db;
-	if (command_is(argc, argv, "select", NULL) && argc == 2 && r.type == REPLY_STATUS &&
-	    parse_i64(argv[1].p, argv[1].n, &db))
-		c->db = (int)db;
+	note_change(c, argc, argv, &r);
 	return conclude(c, &r, is_page(argc, argv));
 }
 
@@ -125,11 +176,11 @@ int cli_run_repeated(struct cli_conn *c, size_t argc, const struct arg *argv, lo
 		if (!cli_ensure_connected(c))
 			return 1;
 		int status = cli_run(c, argc, argv);
-		if (status != 0)
+		if (status != 0 || cli_interrupted)
 			return status;
 		if (repeat > 0)
 			repeat--;
-		if (repeat != 0 && c->options->interval_us > 0)
+		if (c->options->interval_us > 0)
 			usleep((useconds_t)c->options->interval_us);
 	}
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bulkhead-cli: the connection to the server.
  *
- * Runs in bulkhead-cli. Owns one socket. No locks. A numeric address needs no resolver, so that a statically linked
- * binary works where the C library's shared parts are missing.
+ * Runs in bulkhead-cli. Owns one socket, and the password in memory. No locks. A numeric address needs no resolver, so
+ * that a statically linked binary works where the C library's shared parts are missing.
  */
 #include "cli.h"
 
@@ -11,6 +11,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -21,12 +23,17 @@
 
 #define READ_SIZE 16384
 
+volatile sig_atomic_t cli_interrupted;
+
 void cli_conn_init(struct cli_conn *c, const struct cli_options *o)
 {
 	memset(c, 0, sizeof(*c));
 	c->options = o;
 	c->fd = -1;
 	c->db = o->db;
+	c->proto = o->proto;
+	c->user = o->user ? strdup(o->user) : NULL;
+	c->password = o->password ? strdup(o->password) : NULL;
 	buf_init(&c->in);
 	reply_parser_init(&c->parser);
 }
@@ -37,6 +44,14 @@ void cli_conn_close(struct cli_conn *c)
 	buf_deinit(&c->in);
 	reply_parser_deinit(&c->parser);
 	reply_parser_init(&c->parser);
+}
+
+void cli_conn_deinit(struct cli_conn *c)
+{
+	cli_conn_close(c);
+	reply_parser_deinit(&c->parser);
+	free(c->user);
+	free(c->password);
 }
 
 static bool failed(struct cli_conn *c, const char *what)
@@ -95,45 +110,42 @@ static int open_tcp(struct cli_conn *c)
 	return c->fd >= 0 ? 0 : EAI_SYSTEM;
 }
 
-/* Runs a command whose good outcome is of no interest; says on standard error if there is another. */
+/* Runs a command whose good outcome is of no interest; says on standard error if there is another, unless label is
+ * NULL. */
 static bool prepare(struct cli_conn *c, const char *label, size_t argc, const struct arg *argv)
 {
 	struct reply_node r;
-	if (!cli_send(c, argc, argv) || !cli_receive(c, &r, NULL)) {
+	if (!cli_ask(c, &r, argc, argv)) {
 		fprintf(stderr, "Error: %s\n", c->error);
 		return false;
 	}
-	if (r.type == REPLY_ERROR)
+	if (r.type == REPLY_ERROR && label)
 		fprintf(stderr, "%s failed: %s\n", label, r.str);
 	reply_node_deinit(&r);
 	return true;
 }
 
-static struct arg text(const char *s)
-{
-	return (struct arg){s, strlen(s)};
-}
-
 static bool prepare_session(struct cli_conn *c)
 {
-	const struct cli_options *o = c->options;
 	char number[21], label[64];
 
-	if (o->password) {
-		struct arg argv[3] = {text("AUTH"), text(o->user ? o->user : o->password), text(o->password)};
-		if (!prepare(c, "AUTH", o->user ? 3 : 2, argv))
+	if (c->password) {
+		struct arg argv[3] = {cli_text("AUTH"), cli_text(c->user ? c->user : c->password),
+				      cli_text(c->password)};
+		if (!prepare(c, "AUTH", c->user ? 3 : 2, argv))
 			return false;
 	}
 	if (c->db != 0) {
 		format_i64(number, c->db);
 		snprintf(label, sizeof(label), "SELECT %s", number);
-		if (!prepare(c, label, 2, (struct arg[2]){text("SELECT"), text(number)}))
+		if (!prepare(c, label, 2, (struct arg[2]){cli_text("SELECT"), cli_text(number)}))
 			return false;
 	}
-	if (o->proto != 0) {
-		format_i64(number, o->proto);
+	if (c->proto != 0) {
+		format_i64(number, c->proto);
 		snprintf(label, sizeof(label), "HELLO %s", number);
-		if (!prepare(c, label, 2, (struct arg[2]){text("HELLO"), text(number)}))
+		if (!prepare(c, c->options->proto_default ? NULL : label, 2,
+			     (struct arg[2]){cli_text("HELLO"), cli_text(number)}))
 			return false;
 	}
 	return true;
@@ -143,6 +155,7 @@ bool cli_connect(struct cli_conn *c)
 {
 	const struct cli_options *o = c->options;
 	cli_conn_close(c);
+	c->in_multi = false;
 	if (o->socket) {
 		if (!open_unix(c)) {
 			fprintf(stderr, "Could not connect to Redis at %s: %s\n", o->socket, strerror(errno));
@@ -159,15 +172,16 @@ bool cli_connect(struct cli_conn *c)
 	return prepare_session(c);
 }
 
-bool cli_ensure_connected(struct cli_conn *c)
+bool cli_conn_is_gone(struct cli_conn *c)
 {
 	char byte;
-	if (c->fd >= 0) {
-		ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-		if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
-			return true;
-	}
-	return cli_connect(c);
+	ssize_t n = c->fd >= 0 ? recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+bool cli_ensure_connected(struct cli_conn *c)
+{
+	return !cli_conn_is_gone(c) || cli_connect(c);
 }
 
 bool cli_send(struct cli_conn *c, size_t argc, const struct arg *argv)
@@ -195,6 +209,22 @@ bool cli_send(struct cli_conn *c, size_t argc, const struct arg *argv)
 	return true;
 }
 
+/* Waits for something to read. False: interrupted. SIGINT comes either before the look at the flag or within ppoll. */
+static bool wait_readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	sigset_t interrupt, before;
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, &before);
+	int n;
+	do
+		n = cli_interrupted ? 0 : ppoll(&p, 1, NULL, &before);
+	while (n < 0 && errno == EINTR && !cli_interrupted);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return !cli_interrupted;
+}
+
 bool cli_receive(struct cli_conn *c, struct reply_node *out, bool *closed)
 {
 	if (closed)
@@ -210,8 +240,11 @@ bool cli_receive(struct cli_conn *c, struct reply_node *out, bool *closed)
 			break;
 		}
 		size_t room = c->parser.wanted > READ_SIZE ? c->parser.wanted : READ_SIZE;
-		ssize_t n = recv(c->fd, buf_reserve(&c->in, room), room, 0);
-		if (n < 0 && errno == EINTR)
+		/* A signal that comes before the call must not be lost in it. */
+		if (!wait_readable(c->fd))
+			return failed(c, "");
+		ssize_t n = recv(c->fd, buf_reserve(&c->in, room), room, MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)
 			return failed(c, strerror(errno));
@@ -222,4 +255,16 @@ bool cli_receive(struct cli_conn *c, struct reply_node *out, bool *closed)
 		}
 		c->in.len += (size_t)n;
 	}
+}
+
+bool cli_ask(struct cli_conn *c, struct reply_node *out, size_t argc, const struct arg *argv)
+{
+	if (!cli_send(c, argc, argv))
+		return false;
+	while (cli_receive(c, out, NULL)) {
+		if (out->type != REPLY_PUSH && out->type != REPLY_ATTRIBUTE)
+			return true;
+		reply_node_deinit(out);
+	}
+	return false;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bulkhead-cli: replies as text, in the two forms of redis-cli.
+/* bulkhead-cli: replies as text, in the forms of redis-cli (JSON: cli_json.c).
  *
  * Runs in bulkhead-cli. Owns nothing, no locks, no state. Recursion is bounded by REPLY_DEPTH_MAX.
  */
@@ -23,6 +23,13 @@ static void append_spaces(struct buf *out, size_t n)
 {
 	memset(buf_reserve(out, n), ' ', n);
 	out->len += n;
+}
+
+/* Without the kind, "txt:". */
+static void append_verbatim(struct buf *out, const struct reply_node *r)
+{
+	if (r->n > 4)
+		buf_append(out, r->str + 4, r->n - 4);
 }
 
 static void format_tty(struct buf *out, const struct reply_node *r, size_t indent);
@@ -97,7 +104,7 @@ static void format_tty(struct buf *out, const struct reply_node *r, size_t inden
 		buf_append_char(out, '\n');
 		break;
 	case REPLY_VERBATIM:
-		cli_format_raw(out, r);
+		append_verbatim(out, r);
 		buf_append_char(out, '\n');
 		break;
 	default:
@@ -108,12 +115,7 @@ static void format_tty(struct buf *out, const struct reply_node *r, size_t inden
 	}
 }
 
-void cli_format_tty(struct buf *out, const struct reply_node *r)
-{
-	format_tty(out, r, 0);
-}
-
-void cli_format_raw(struct buf *out, const struct reply_node *r)
+static void format_raw(struct buf *out, const struct reply_node *r, struct arg between)
 {
 	switch (r->type) {
 	case REPLY_NULL:
@@ -127,9 +129,8 @@ void cli_format_raw(struct buf *out, const struct reply_node *r)
 	case REPLY_ERROR:
 		buf_printf(out, "%s\n", r->str);
 		break;
-	case REPLY_VERBATIM: /* without "txt:" */
-		if (r->n > 4)
-			buf_append(out, r->str + 4, r->n - 4);
+	case REPLY_VERBATIM:
+		append_verbatim(out, r);
 		break;
 	case REPLY_STATUS:
 	case REPLY_STRING:
@@ -139,9 +140,74 @@ void cli_format_raw(struct buf *out, const struct reply_node *r)
 		break;
 	default:
 		for (size_t i = 0; i < r->n; i++) {
-			if (i > 0)
-				buf_append_char(out, is_map(r) && i % 2 ? ' ' : '\n');
-			cli_format_raw(out, &r->elem[i]);
+			if (i > 0 && is_map(r) && i % 2)
+				buf_append_char(out, ' ');
+			else if (i > 0)
+				buf_append(out, between.p, between.n);
+			format_raw(out, &r->elem[i], between);
 		}
 	}
+}
+
+/* Nested elements are not told apart: a line of values. */
+static void format_csv(struct buf *out, const struct reply_node *r)
+{
+	switch (r->type) {
+	case REPLY_NULL:
+		buf_append_str(out, "NULL");
+		break;
+	case REPLY_INTEGER:
+		buf_printf(out, "%lld", (long long)r->integer);
+		break;
+	case REPLY_BOOL:
+		buf_append_str(out, r->integer ? "true" : "false");
+		break;
+	case REPLY_ERROR:
+		buf_append_str(out, "ERROR,");
+		str_repr(out, r->str, r->n);
+		break;
+	case REPLY_VERBATIM:
+		str_repr(out, r->str + 4, r->n > 4 ? r->n - 4 : 0);
+		break;
+	case REPLY_STATUS:
+	case REPLY_STRING:
+		str_repr(out, r->str, r->n);
+		break;
+	case REPLY_DOUBLE:
+	case REPLY_BIGNUM:
+		buf_append(out, r->str, r->n);
+		break;
+	default:
+		for (size_t i = 0; i < r->n; i++) {
+			if (i > 0)
+				buf_append_char(out, ',');
+			format_csv(out, &r->elem[i]);
+		}
+	}
+}
+
+void cli_format(struct buf *out, const struct reply_node *r, enum cli_output mode, const struct cli_options *o)
+{
+	switch (mode) {
+	case OUTPUT_TTY:
+		format_tty(out, r, 0);
+		break;
+	case OUTPUT_RAW:
+		format_raw(out, r, o->element_end);
+		buf_append(out, o->reply_end.p, o->reply_end.n);
+		break;
+	case OUTPUT_CSV:
+		format_csv(out, r);
+		buf_append_char(out, '\n');
+		break;
+	case OUTPUT_JSON:
+	case OUTPUT_QUOTED_JSON:
+		cli_format_json(out, r, mode == OUTPUT_QUOTED_JSON);
+		buf_append_char(out, '\n');
+	}
+}
+
+void cli_format_page(struct buf *out, const struct reply_node *r)
+{
+	format_raw(out, r, (struct arg){"\n", 1});
 }
