@@ -60,6 +60,23 @@ setup() { empty_server; }
     expect 438a5f3414e4bddc869203bf070c8a1ede21726f DEBUG DIGEST
 }
 
+@test "DEBUG DIGEST sees one moment of all data" {
+    only_bulkhead
+    q DEBUG POPULATE 2000 >/dev/null
+    q MSET a 1 b 1 >/dev/null
+    first=$(q DEBUG DIGEST)
+    q MSET a 2 b 2 >/dev/null
+    second=$(q DEBUG DIGEST)
+    for _ in {1..5000}; do printf 'MSET a 1 b 1\nMSET a 2 b 2\n'; done | redis-cli -p "$PORT" >/dev/null 3>&- &
+    writer=$!
+    for _ in {1..40}; do
+        got=$(q DEBUG DIGEST)
+        [[ $got == "$first" || $got == "$second" ]] || fail "$got is neither $first nor $second"
+    done
+    kill "$writer" 2>/dev/null || true
+    wait "$writer" || true
+}
+
 @test "DEBUG DIGEST of a value longer than what is read without a pin" {
     head -c 3000000 /dev/zero | tr '\0' x | redis-cli -p "$PORT" -x SET long >/dev/null
     one=$(q DEBUG DIGEST-VALUE long)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* CRC-64/REDIS: the Jones polynomial, bits reflected, start and end 0: what ends the payloads of DUMP and FUNCTION DUMP, and RDB files. */
+/* CRC-64/REDIS: the Jones polynomial, bits reflected, start and end 0: what ends the payloads of DUMP and FUNCTION DUMP, and
+ * RDB files. */
 #ifndef BULKHEAD_BASE_CRC64_H
 #define BULKHEAD_BASE_CRC64_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CRC-64 with Jones's polynomial. A few bytes are done bit by bit; for more a process fills tables of its own, which take eight bytes a step.
+ * CRC-64 with Jones's polynomial. A few bytes are done bit by bit; for more a process fills tables of its own, which take eight
+ * bytes a step.
  *
  * Any process. Owns the tables, private memory that is touched only where much is summed. No locks.
  */

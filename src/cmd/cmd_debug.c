@@ -2,8 +2,9 @@
 /*
  * DEBUG, where enable-debug-command allows it: who may, which subcommands there are, and those that need no data.
  *
- * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; the supervisor writes the configuration file. What DEBUG switches for all processes are words of the
- * commons, which they look at whenever they act; one that dies after writing its word has switched, and leaves nothing else.
+ * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; the supervisor writes the configuration
+ * file. What DEBUG switches for all processes are words of the commons, which they look at whenever they act; one that dies
+ * after writing its word has switched, and leaves nothing else.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -291,7 +292,8 @@ static const struct {
 	void (*run)(struct cmd *c);
 	const char *usage, *help;
 } subcommands[] = {
-    {"CONFIG-REWRITE-FORCE-ALL", 2, 2, debug_config_rewrite, "CONFIG-REWRITE-FORCE-ALL", "As CONFIG REWRITE, but also what has its default."},
+    {"CONFIG-REWRITE-FORCE-ALL", 2, 2, debug_config_rewrite, "CONFIG-REWRITE-FORCE-ALL",
+     "As CONFIG REWRITE, but also what has its default."},
     {"DIGEST", 2, 2, debug_digest, "DIGEST", "A sum over the data of all databases."},
     {"DIGEST-VALUE", 2, INT32_MAX, debug_digest_value, "DIGEST-VALUE [key ...]", "A sum over the value of each key."},
     {"ERROR", 3, 3, debug_error, "ERROR text", "The text as an error reply."},
@@ -301,16 +303,20 @@ static const struct {
     {"LOG", 3, 3, debug_log, "LOG message", "Writes a line to the log."},
     {"OBJECT", 3, 3, debug_object, "OBJECT key", "How the value of a key is kept."},
     {"PANIC", 2, INT32_MAX, debug_panic, "PANIC", "Has this client's process find an invariant broken."},
-    {"PAUSE-CRON", 3, 3, debug_pause_cron, "PAUSE-CRON 0|1", "1: what is due or left behind is not freed beside the clients' work."},
-    {"POPULATE", 3, 5, debug_populate, "POPULATE count [prefix] [size]", "Makes so many keys, <prefix>:<number>, that are not there yet."},
+    {"PAUSE-CRON", 3, 3, debug_pause_cron, "PAUSE-CRON 0|1",
+     "1: what is due or left behind is not freed beside the clients' work."},
+    {"POPULATE", 3, 5, debug_populate, "POPULATE count [prefix] [size]",
+     "Makes so many keys, <prefix>:<number>, that are not there yet."},
     {"PROTOCOL", 3, 3, debug_protocol, "PROTOCOL type",
      "A reply of a type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim, true, false."},
     {"REPLYBUFFER", 4, 4, debug_replybuffer, "REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms, REPLYBUFFER RESIZING 0|1",
      "How long a client rests before its buffers shrink, and whether they do."},
     {"SEGFAULT", 2, INT32_MAX, debug_segfault, "SEGFAULT", "Has this client's process die of a bad reference."},
-    {"SET-ACTIVE-EXPIRE", 3, 3, debug_set_active_expire, "SET-ACTIVE-EXPIRE 0|1", "0: keys that are due are deleted only when somebody asks for them."},
+    {"SET-ACTIVE-EXPIRE", 3, 3, debug_set_active_expire, "SET-ACTIVE-EXPIRE 0|1",
+     "0: keys that are due are deleted only when somebody asks for them."},
     {"SLEEP", 3, 3, debug_sleep, "SLEEP seconds", "Sleeps before it answers; nobody else notices."},
-    {"STRINGMATCH-LEN", 4, 4, debug_stringmatch, "STRINGMATCH-LEN pattern text", "1 if the text matches the pattern, as KEYS understands it."},
+    {"STRINGMATCH-LEN", 4, 4, debug_stringmatch, "STRINGMATCH-LEN pattern text",
+     "1 if the text matches the pattern, as KEYS understands it."},
     {"HELP", 2, 2, debug_help, "HELP", "The subcommands of DEBUG."},
 };
 #define SUBCOMMANDS (sizeof subcommands / sizeof subcommands[0])
@@ -339,7 +345,9 @@ enum cmd_result cmd_debug(struct cmd *c)
 		return CMD_DONE;
 	}
 	for (size_t i = 0; i < SUBCOMMANDS; i++) {
-		if (c->argc >= subcommands[i].least && c->argc <= subcommands[i].most && arg_ieq(&c->argv[1], subcommands[i].name)) {
+		if (c->argc < subcommands[i].least || c->argc > subcommands[i].most)
+			continue;
+		if (arg_ieq(&c->argv[1], subcommands[i].name)) {
 			subcommands[i].run(c);
 			return CMD_DONE;
 		}

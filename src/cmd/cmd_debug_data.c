@@ -2,8 +2,9 @@
 /*
  * The part of DEBUG that deals with data: OBJECT, HTSTATS, DIGEST, FSCK look at it, POPULATE makes some.
  *
- * Runs in workers. DIGEST reads under a pin and holds up nobody; FSCK keeps writers waiting, not readers; POPULATE is a row of transactions of
- * bounded size, each of which is there as a whole or not at all when the process dies. Owns private memory while it runs.
+ * Runs in workers. DIGEST and DIGEST-VALUE read under a pin and hold up nobody; FSCK keeps writers waiting, not readers;
+ * POPULATE is a row of transactions of bounded size, each of which is there as a whole or not at all when the process dies.
+ * Owns private memory while it runs.
  */
 #include "cmd_debug.h"
 
@@ -26,11 +27,6 @@ static void run(struct cmd *c, const struct plan *plan, access_body *body, void 
 {
 	int result = access_run(plan, body, arg);
 
-	if (result == CMD_LONG) {
-		struct plan pinned = *plan;
-		pinned.kind = PLAN_READ_LONG;
-		result = access_run(&pinned, body, arg);
-	}
 	if (result == ACCESS_CANCELLED)
 		reply_cancelled(c);
 	else if (result < 0)
@@ -364,7 +360,8 @@ static void populate_all(struct populate *p)
 
 	while (p->done < p->count) {
 		next_keys(p);
-		struct plan plan = {.kind = PLAN_WRITE, .db = cmd_db(p->c), .now = clock_wall_ms(), .nkeys = p->nkeys, .keys = p->key_list};
+		struct plan plan = {
+		    .kind = PLAN_WRITE, .db = cmd_db(p->c), .now = clock_wall_ms(), .nkeys = p->nkeys, .keys = p->key_list};
 		/* Each transaction is timed: it may have to wait for others. */
 		deadline_begin();
 		int result = access_run(&plan, make_keys, p);

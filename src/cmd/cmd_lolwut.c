@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LOLWUT: a ship in section. Walls part her hull; whatever comes in where she was holed stays in that compartment, which is what bulkheads
- * are for. Which one it is, and how high the water stands, is drawn by lot.
+ * LOLWUT: a ship in section. Walls part her hull; whatever comes in where she was holed stays in that compartment, which is what
+ * bulkheads are for. Which one it is, and how high the water stands, is drawn by lot.
  *
  * Runs in workers. Owns a canvas of private memory while it draws. Takes no locks.
  */
@@ -100,8 +100,9 @@ static void draw_windows(struct canvas *c, const struct ship *s)
 
 	for (int i = 0; i < s->compartments * 2 && each >= 12; i++) {
 		int x = (wall_at(s, i / 2) * (i % 2 ? 1 : 3) + wall_at(s, i / 2 + 1) * (i % 2 ? 3 : 1) + 2) / 4;
-		for (int deck = 0; deck < s->decks; deck++)
-			for (size_t k = 0; k < sizeof ring / sizeof ring[0] && (deck + 1) * DECK <= depth(x, width, s->decks * DECK); k++)
+		int bottom = depth(x, width, s->decks * DECK);
+		for (int deck = 0; deck < s->decks && (deck + 1) * DECK <= bottom; deck++)
+			for (size_t k = 0; k < sizeof ring / sizeof ring[0]; k++)
 				dot(c, x + ring[k][0], SKY + deck * DECK + DECK / 2 + ring[k][1]);
 	}
 }

@@ -2,7 +2,7 @@
 /*
  * Digests of values, for DEBUG DIGEST and DIGEST-VALUE.
  *
- * Runs in workers, inside the access of whoever asks, on data that may be torn: then the digest is thrown away. Owns nothing.
+ * Runs in workers, inside the access of whoever asks. Owns nothing, locks nothing.
  */
 #include "digest.h"
 

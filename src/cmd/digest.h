@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Digests of values and of whole datasets, equal to those of redis-server: SHA-1 sums combined by exclusive or, which does not care for the
- * order in which keys come, and by summing again, which does.
+ * Digests of values and of whole datasets, equal to those of redis-server: SHA-1 sums combined by exclusive or, which does not
+ * care for the order in which keys come, and by summing again, which does.
  */
 #ifndef BULKHEAD_CMD_DIGEST_H
 #define BULKHEAD_CMD_DIGEST_H

@@ -32,7 +32,7 @@
 
 static struct access expirer_access; /* for effects */
 
-/* Whether DEBUG has switched that off. Asked under a stripe's lock: who has switched it off and had the stripe since is sure to be heard. */
+/* Whether DEBUG has switched that off. Asked under a stripe's lock: who has switched it off and had the stripe since was heard. */
 static bool paused(uint32_t what)
 {
 	return (atomic_load(&control_commons->paused) & what) != 0;
