@@ -424,3 +424,40 @@ silent() { ! listens "$@"; }
         [[ $output == *"$word"* ]] || fail "$output"
     done
 }
+
+@test "crash-log-enabled no: a crash is counted, not described" {
+    start_server
+    for wanted in no yes; do
+        expect OK CONFIG SET crash-log-enabled "$wanted"
+        q DEBUG SEGFAULT >/dev/null 2>&1 || true
+        gone() { grep -q "ended by signal 11" "$SERVER_LOG"; }
+        eventually 10 gone
+        [[ $wanted == yes ]] || ! grep "crashed by signal" "$SERVER_LOG"
+    done
+    described() { grep -q "crashed by signal: 11" "$SERVER_LOG"; }
+    eventually 10 described
+    kill -TERM "$SERVER_PID"
+    eventually 15 dead "$SERVER_PID"
+    same "" "$(shm_objects "$PORT")"
+}
+
+@test "locale-collate: one that this machine knows" {
+    expect OK CONFIG SET locale-collate C
+    same C "$(value locale-collate)"
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'locale-collate') - Invalid locale name" CONFIG SET locale-collate no_SUCH
+    expect OK CONFIG SET locale-collate ""
+}
+
+@test "a line that defines a user is not shown: it may hold a password" {
+    only_bulkhead
+    printf 'user default on >verysecret\n' >"$BATS_TEST_TMPDIR/bad.conf"
+    run timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/bad.conf"
+    [[ $status == 1 && $output != *verysecret* && $output == *"'user'"* ]] || fail "$output"
+}
+
+@test "CONFIG SET of very many parameters is refused as a whole" {
+    [[ $(q CONFIG SET $(for i in $(seq 300); do echo "nosuch$i 1"; done)) == *"Unknown option"* ]]
+    [[ $(q CONFIG SET timeout 5 $(for i in $(seq 400); do echo "timeout 6"; done)) == *"duplicate parameter"* ]]
+    expect "(error) ERR the request is too long" CONFIG SET ignore-warnings "$(head -c 70000 /dev/zero | tr '\0' x)"
+    same 0 "$(value timeout)"
+}

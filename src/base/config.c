@@ -9,6 +9,7 @@
 #include "base/config.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -170,6 +171,15 @@ static bool is_host_name(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == strlen(s);
 }
 
+/* Whether this machine knows the locale; that of the environment is taken as it is. */
+static bool is_locale(const char *name)
+{
+	locale_t l = *name ? newlocale(LC_COLLATE_MASK, name, (locale_t)0) : (locale_t)0;
+	if (l)
+		freelocale(l);
+	return !*name || l;
+}
+
 /* "host port", or "no one" for none. */
 static const char *check_master(char *text)
 {
@@ -212,6 +222,8 @@ static const char *settle(struct config *c, const struct param *p)
 			   : "template format is invalid or contains unknown variables";
 	case AT(replicaof):
 		return check_master(c->replicaof);
+	case AT(locale_collate):
+		return is_locale(text) ? NULL : "Invalid locale name";
 	case AT(cluster_announce_hostname):
 		return is_host_name(text) ? NULL : "Hostnames may only contain alphanumeric characters, hyphens or dots";
 	case AT(dbfilename):

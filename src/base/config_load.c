@@ -185,6 +185,13 @@ static bool load_directive(const struct arg_list *words, const char **why)
 	return true;
 }
 
+/* Whether the values of a line are not to be shown to anybody. */
+static bool hides(const struct arg *name)
+{
+	const struct param *p = config_row(name->p, name->n);
+	return p ? p->type == PARAM_SECRET : arg_ieq(name, "user");
+}
+
 /* One directive: its name and values. `line` is how it was written. */
 static void load_words(struct config_draft *d, const struct place *at, const struct arg_list *words, const char *line, size_t n)
 {
@@ -200,7 +207,7 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 	const char *why = UNKNOWN;
 	if (!p) {
 		if (!load_directive(words, &why) || why)
-			fail(at, line, n, why);
+			fail(at, line, hides(name) ? name->n : n, why);
 		return;
 	}
 	p = config_meant(p);
@@ -210,13 +217,6 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 		why = strerror(errno);
 	if (why)
 		fail(at, p->type == PARAM_SECRET ? p->name : line, p->type == PARAM_SECRET ? strlen(p->name) : n, why);
-}
-
-/* Whether the values of a line are not to be shown to anybody. */
-static bool hides(const struct arg *name)
-{
-	const struct param *p = config_row(name->p, name->n);
-	return p && p->type == PARAM_SECRET;
 }
 
 static void load_line(struct config_draft *d, const struct place *at, char *line, size_t n, char *scratch)

@@ -279,7 +279,10 @@ static bool replace_file(const char *file, const struct stat *old)
 static void *map(size_t n)
 {
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, n, MADV_DONTDUMP);
+	return p;
 }
 
 /* Everything but the file is in one mapping: the old text, room to take a line apart, the lines, new text, the whole. */

@@ -33,7 +33,7 @@
 #include "shm/region.h"
 
 #define BATCH 32
-#define PAIRS_MAX 128
+#define PAIRS_MAX 512 /* twice the parameters: with more, one is there twice */
 
 static void answer(struct channel_request *r, const char *text)
 {

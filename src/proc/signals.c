@@ -160,12 +160,8 @@ static void log_client(void)
 	log_signal_safe(line);
 }
 
-static void on_crash(int sig, siginfo_t *info, void *context)
+static void report_crash(int sig, siginfo_t *info, void *context)
 {
-	/* First of all: nothing that goes wrong from here on can reach the data, and a core holds none of it. */
-	region_unmap();
-	if (my_page && info->si_code <= 0 && info->si_pid != getpid())
-		atomic_store_explicit(&my_page->was_sent, 1, memory_order_relaxed);
 	char line[400], *w = line, *end = line + sizeof line - 1;
 	w = put(w, end, "Bulkhead " BULKHEAD_VERSION " crashed by signal: ");
 	w = put_number(w, end, sig);
@@ -179,6 +175,16 @@ static void on_crash(int sig, siginfo_t *info, void *context)
 	if (my_page && my_page->client.id)
 		log_client();
 	log_trace(context);
+}
+
+static void on_crash(int sig, siginfo_t *info, void *context)
+{
+	/* First of all: nothing that goes wrong from here on can reach the data, and a core holds none of it. */
+	region_unmap();
+	if (my_page && info->si_code <= 0 && info->si_pid != getpid())
+		atomic_store_explicit(&my_page->was_sent, 1, memory_order_relaxed);
+	if (config && config->crash_log_enabled)
+		report_crash(sig, info, context);
 	/* The handler was one-shot, so this is the default: a core where they are wanted, and the true cause for the parent. */
 	kill(getpid(), sig);
 }
