@@ -229,8 +229,7 @@ void cli_docs_help(const struct cli_docs *d, size_t argc, const struct arg *argv
 	for (size_t i = 0; i < d->n; i++) {
 		const struct cli_doc *doc = &d->v[i];
 		bool whole = str_ieq(name.data, n, doc->name);
-		bool below = strlen(doc->name) > n && doc->name[n] == ' ' && str_ieq(name.data, n, "") == (n == 0) &&
-			     !strncasecmp(doc->name, name.data, n);
+		bool below = strlen(doc->name) > n && doc->name[n] == ' ' && !strncasecmp(doc->name, name.data, n);
 		bool grouped = name.data[0] == '@' && str_ieq(name.data + 1, n - 1, doc->group);
 		if (whole || below || grouped) {
 			print_doc(doc, !grouped);

@@ -167,7 +167,7 @@ static void format_csv(struct buf *out, const struct reply_node *r)
 		str_repr(out, r->str, r->n);
 		break;
 	case REPLY_VERBATIM:
-		str_repr(out, r->str + 4, r->n > 4 ? r->n - 4 : 0);
+		str_repr(out, r->str + (r->n > 4 ? 4 : r->n), r->n > 4 ? r->n - 4 : 0);
 		break;
 	case REPLY_STATUS:
 	case REPLY_STRING:

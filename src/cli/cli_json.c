@@ -77,7 +77,7 @@ void cli_format_json(struct buf *out, const struct reply_node *r, bool quoted)
 		append_text(out, r->str, r->n, quoted);
 		break;
 	case REPLY_VERBATIM:
-		append_text(out, r->str + 4, r->n > 4 ? r->n - 4 : 0, quoted);
+		append_text(out, r->str + (r->n > 4 ? 4 : r->n), r->n > 4 ? r->n - 4 : 0, quoted);
 		break;
 	case REPLY_STATUS:
 	case REPLY_STRING:

@@ -7,39 +7,16 @@
  *   tab                                                       complete; again: the next way
  *   ^L ^T ^C ^D ^Z                                            clear, transpose, drop the line, end, suspend
  *
- * Runs in bulkhead-cli. Owns the terminal's mode while a line is read: it is given back before anything else happens,
- * and by a signal that ends the process. No locks.
+ * Runs in bulkhead-cli. Owns what was erased; the terminal's mode is line_keys.c's. No locks.
  */
 #include "line_edit.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/str.h"
-
-#define CONTROL(c) ((c)&31)
-#define ESCAPE_WAIT_MS 50 /* what follows ESC later than this is a key of its own */
-
-enum {
-	KEY_LEFT = 256,
-	KEY_RIGHT,
-	KEY_UP,
-	KEY_DOWN,
-	KEY_HOME,
-	KEY_END,
-	KEY_DELETE,
-	KEY_WORD_LEFT,
-	KEY_WORD_RIGHT,
-	KEY_ERASE_WORD,
-	KEY_ERASE_NEXT_WORD,
-	KEY_NONE,
-	KEY_GONE,
-};
 
 struct editor {
 	const char *prompt;
@@ -54,12 +31,8 @@ struct editor {
 	size_t way;
 };
 
-/* What outlives a line: keys typed ahead, what was erased, the terminal's own mode. */
-static char input[1024];
-static size_t input_at, input_n;
+/* What was erased; it outlives a line. */
 static struct buf killed;
-static struct termios terminal;
-static volatile sig_atomic_t is_raw;
 
 bool line_edit_possible(void)
 {
@@ -67,126 +40,11 @@ bool line_edit_possible(void)
 	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && term[0] && strcmp(term, "dumb");
 }
 
-static void leave_raw(void)
-{
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
-	is_raw = 0;
-}
-
-static void on_deadly_signal(int sig)
-{
-	leave_raw();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static bool enter_raw(void)
-{
-	static bool prepared;
-	if (!prepared) {
-		signal(SIGTERM, on_deadly_signal);
-		signal(SIGHUP, on_deadly_signal);
-		prepared = true;
-	}
-	if (tcgetattr(STDIN_FILENO, &terminal) != 0)
-		return false;
-	struct termios raw = terminal;
-	raw.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
-	raw.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
-	return is_raw;
-}
-
-/* ---- keys ---- */
-
-/* A byte, or -1: nothing within wait_ms (-1: for ever), or the terminal is gone. */
-static int next_byte(int wait_ms)
-{
-	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-	if (input_at == input_n) {
-		if (wait_ms >= 0 && poll(&p, 1, wait_ms) <= 0)
-			return -1;
-		ssize_t n;
-		do
-			n = read(STDIN_FILENO, input, sizeof(input));
-		while (n < 0 && errno == EINTR);
-		if (n <= 0)
-			return -1;
-		input_at = 0;
-		input_n = (size_t)n;
-	}
-	return (unsigned char)input[input_at++];
-}
-
-/* Of ESC [ 1 ; 5 C: the number before the final byte, and that byte. */
-static int key_of_sequence(int number, bool modified, int final)
-{
-	switch (final) {
-	case 'A':
-		return KEY_UP;
-	case 'B':
-		return KEY_DOWN;
-	case 'C':
-		return modified ? KEY_WORD_RIGHT : KEY_RIGHT;
-	case 'D':
-		return modified ? KEY_WORD_LEFT : KEY_LEFT;
-	case 'H':
-		return KEY_HOME;
-	case 'F':
-		return KEY_END;
-	case '~':
-		return number == 1 || number == 7   ? KEY_HOME
-		       : number == 4 || number == 8 ? KEY_END
-		       : number == 3                ? KEY_DELETE
-						    : KEY_NONE;
-	default:
-		return KEY_NONE;
-	}
-}
-
-static int read_escape(void)
-{
-	int c = next_byte(ESCAPE_WAIT_MS), number = 0;
-	bool modified = false;
-	switch (c) {
-	case 'b':
-		return KEY_WORD_LEFT;
-	case 'f':
-		return KEY_WORD_RIGHT;
-	case 'd':
-		return KEY_ERASE_NEXT_WORD;
-	case 127:
-	case '\b':
-		return KEY_ERASE_WORD;
-	case '[':
-	case 'O':
-		break;
-	default:
-		return KEY_NONE;
-	}
-	while ((c = next_byte(ESCAPE_WAIT_MS)) >= 0 && (c < '@' || c > '~')) {
-		if (c == ';')
-			modified = true;
-		else if (c >= '0' && c <= '9' && !modified && number < 1000)
-			number = number * 10 + c - '0';
-	}
-	return key_of_sequence(number, modified, c);
-}
-
-static int read_key(void)
-{
-	int c = next_byte(-1);
-	return c < 0 ? KEY_GONE : c == 27 ? read_escape() : c;
-}
-
 /* ---- the text ---- */
 
 static void show(struct editor *e, bool hints)
 {
-	if (input_at < input_n && hints)
+	if (hints && line_key_pending())
 		return; /* more was typed: it is shown once */
 	struct buf hint;
 	buf_init(&hint);
@@ -312,7 +170,7 @@ static int search(struct editor *e)
 		buf_append_char(&prompt, '\0');
 		e->prompt = prompt.data;
 		show(e, false);
-		key = read_key();
+		key = line_key_read();
 		size_t from = e->history->n;
 		if (key == CONTROL('r') && found < e->history->n && found > 0)
 			from = found - 1;
@@ -376,9 +234,9 @@ static void complete(struct editor *e)
 
 static void suspend(struct editor *e)
 {
-	leave_raw();
+	line_raw_leave();
 	raise(SIGTSTP);
-	enter_raw();
+	line_raw_enter();
 	show(e, true);
 }
 
@@ -470,7 +328,7 @@ static enum line_result edit(struct editor *e)
 {
 	show(e, true);
 	for (;;) {
-		int key = read_key();
+		int key = line_key_read();
 		if (key == CONTROL('r'))
 			key = search(e);
 		if (key == KEY_GONE)
@@ -497,12 +355,12 @@ enum line_result line_edit(const char *prompt, struct line_history *history, con
 	struct editor e = {.prompt = prompt, .history = history, .help = help, .text = out, .place = history->n};
 	out->len = 0;
 	buf_reserve(out, 1);
-	if (!enter_raw())
+	if (!line_raw_enter())
 		return LINE_END;
 	enum line_result r = edit(&e);
 	e.cursor = out->len;
 	show(&e, false); /* without the hint */
-	leave_raw();
+	line_raw_leave();
 	io_write_full(STDOUT_FILENO, r == LINE_DROPPED ? "^C\n" : "\n", r == LINE_DROPPED ? 3 : 1);
 	buf_deinit(&e.fresh);
 	buf_deinit(&e.ways);

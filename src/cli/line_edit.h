@@ -41,6 +41,37 @@ void line_screen_show(const struct line_view *v);
 size_t line_before(const char *s, size_t at);
 size_t line_after(const char *s, size_t n, size_t at);
 
+/* ---- line_keys.c ---- */
+
+/* Bytes, the control characters among them, are keys of their own value. */
+#define CONTROL(c) ((c)&31)
+
+enum {
+	KEY_LEFT = 256,
+	KEY_RIGHT,
+	KEY_UP,
+	KEY_DOWN,
+	KEY_HOME,
+	KEY_END,
+	KEY_DELETE,
+	KEY_WORD_LEFT,
+	KEY_WORD_RIGHT,
+	KEY_ERASE_WORD,
+	KEY_ERASE_NEXT_WORD,
+	KEY_NONE,
+	KEY_GONE,
+};
+
+/* The terminal's raw mode, and its own again. False: there is no terminal. */
+bool line_raw_enter(void);
+void line_raw_leave(void);
+
+/* The next key; KEY_NONE: one that means nothing to us, KEY_GONE: there will be no more. */
+int line_key_read(void);
+
+/* Whether more keys have been read from the terminal than were asked for. */
+bool line_key_pending(void);
+
 /* ---- line_edit.c ---- */
 
 struct line_help {
