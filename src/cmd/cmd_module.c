@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MODULE: there are no modules, and none can be loaded, whoever may try.
+ * MODULE: there are no modules, and none can be loaded, whoever may try: enable-module-command.
  *
  * Runs in workers, without an access. Owns nothing.
  */
 #include "args.h"
-#include "base/config.h"
 #include "base/log.h"
 #include "help.h"
 
@@ -15,21 +14,8 @@ enum cmd_result cmd_module_list(struct cmd *c)
 	return CMD_DONE;
 }
 
-static bool allowed(struct cmd *c)
-{
-	if (client_allowed(config->enable_module_command))
-		return true;
-	reply_error(c->out,
-		    "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can "
-		    "run it from a local connection, otherwise you need to set this option in the configuration "
-		    "file, and then restart the server.");
-	return false;
-}
-
 static enum cmd_result load(struct cmd *c)
 {
-	if (!allowed(c))
-		return CMD_DONE;
 	log_warning("Module %.*s failed to load: this server loads no modules", c->argv[2].n < 1024 ? (int)c->argv[2].n : 1024,
 		    c->argv[2].p);
 	reply_error(c->out, "ERR Error loading the extension. Please check the server logs.");
@@ -48,8 +34,7 @@ enum cmd_result cmd_module_loadex(struct cmd *c)
 
 enum cmd_result cmd_module_unload(struct cmd *c)
 {
-	if (allowed(c))
-		reply_error(c->out, "ERR Error unloading module: no such module with that name");
+	reply_error(c->out, "ERR Error unloading module: no such module with that name");
 	return CMD_DONE;
 }
 

@@ -95,10 +95,27 @@ static const struct command *find_row(struct session *s, int argc, const struct 
 
 /* ---- may it run? ---- */
 
+/* DEBUG, and what would load modules: whether this client may. False after the error. */
+static bool unlocked(struct session *s, const struct command *row)
+{
+	bool debug = !command_is_sub(row);
+
+	if (client_allowed(debug ? config->enable_debug_command : config->enable_module_command))
+		return true;
+	reply_errorf(&s->out,
+		     "ERR %s command not allowed. If the enable-%s-command option is set to \"local\", you can run it from a "
+		     "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+		     "server.",
+		     debug ? "DEBUG" : "MODULE", debug ? "debug" : "module");
+	return false;
+}
+
 static bool permitted(struct session *s, const struct command *row, int argc)
 {
 	if (!command_arity_ok(row, argc))
 		reply_errorf(&s->out, "ERR wrong number of arguments for '%s' command", row->name);
+	else if (__builtin_expect(row->flags & COMMAND_PROTECTED, 0) && !unlocked(s, row))
+		return false;
 	else if (!(row->flags & COMMAND_NO_AUTH) && !session_authenticated(s))
 		reply_error(&s->out, "NOAUTH Authentication required.");
 	else if ((row->flags & COMMAND_DENYOOM) && store_over_limit())

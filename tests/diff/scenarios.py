@@ -149,6 +149,12 @@ for texts in ([], ["AUTH"], ["AUTH wrong"], ["AUTH secret"], ["AUTH default secr
               ["HELLO 2 AUTH default secret SETNAME me", "CLIENT GETNAME"], ["NOSUCH"], ["GET"], ["PING x"], ["COMMAND COUNT x"],
               ["QUIT"], ["CLIENT ID", "CLIENT BOGUS"], ["AUTH SECRET"], ["AUTH secret "], ["AUTH secret\x00"], ["AUTH " + "x" * 10000]):
     wire(f"requirepass, {texts!r}"[:60], words(*texts, "SET k v", "GET k", "PING"), options=SECRET)
+wire("DEBUG and MODULE refused before a password is asked for",
+     words("DEBUG SLEEP 0", "MODULE LOAD x", "MODULE UNLOAD x", "MODULE LIST", "DEBUG", "MODULE LOAD", "AUTH secret", "DEBUG SLEEP 0", "MODULE LIST"),
+     options=SECRET + ("--enable-debug-command", "no"))
+wire("DEBUG and MODULE from a local connection", words("DEBUG SLEEP 0", "MODULE UNLOAD x", "MODULE LOAD x", "MODULE LOADEX x", "DEBUG BOGUS"),
+     options=("--enable-debug-command", "local", "--enable-module-command", "local"))
+wire("DEBUG in a password's absence", words("DEBUG SLEEP 0", "MODULE UNLOAD x", "MODULE LIST"), options=SECRET + ("--enable-module-command", "yes"))
 wire("requirepass, inline AUTH", b"AUTH wrong\r\nGET k\r\nAUTH secret\r\nGET k\r\n", options=SECRET)
 wire("requirepass, 10 arguments", encode([b"PING"] * 10), options=SECRET)
 wire("requirepass, 11 arguments", encode([b"PING"] * 11), options=SECRET)
