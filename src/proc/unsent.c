@@ -32,8 +32,8 @@ static uint64_t weight(size_t n)
 
 static void too_long(size_t n)
 {
-	/* The limit may be another one than when the client was waited for. */
-	if (limit()->hard == 0 || weight(n) < limit()->hard)
+	/* The limit may be another one than when the client was waited for; and what it does not want to hear does not count. */
+	if (limit()->hard == 0 || weight(n) < limit()->hard || (watched->unheard & (UNHEARD_ALL | UNHEARD_THIS)))
 		return;
 	overrun = true;
 	cancel_flag = 1;
