@@ -461,3 +461,16 @@ silent() { ! listens "$@"; }
     expect "(error) ERR the request is too long" CONFIG SET ignore-warnings "$(head -c 70000 /dev/zero | tr '\0' x)"
     same 0 "$(value timeout)"
 }
+
+@test "CONFIG REWRITE of a file behind a symbolic link changes the file, not the link" {
+    only_bulkhead
+    file_server $'save ""\n'
+    stop_server "$OWN_PID" "$OWN_PORT" "$OWN_LOG"
+    mv "$FILE" "$BATS_TEST_TMPDIR/real.conf"
+    ln -s real.conf "$FILE"
+    launch "$FILE" --hz 33
+    OWN_PID=$SERVER_PID OWN_PORT=$PORT OWN_LOG=$SERVER_LOG
+    expect OK CONFIG REWRITE
+    [[ -L $FILE ]]
+    grep -q '^hz 33$' "$BATS_TEST_TMPDIR/real.conf"
+}

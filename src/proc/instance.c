@@ -23,8 +23,6 @@
 #include "shm/control.h"
 #include "shm/region.h"
 
-#define DEFAULT_PID_FILE "/var/run/bulkhead.pid"
-
 static bool pid_written;
 static int starter = -1; /* a pipe to the process that stayed in the foreground */
 
@@ -88,7 +86,7 @@ int instance_folder(void)
 
 static const char *pid_file(void)
 {
-	return *config->pidfile ? config->pidfile : config->daemonize ? DEFAULT_PID_FILE : NULL;
+	return *config->pidfile ? config->pidfile : NULL;
 }
 
 void instance_write_pid(void)
