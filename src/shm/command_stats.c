@@ -62,7 +62,7 @@ static __attribute__((noinline)) struct command_entry *entry_make(struct command
 {
 	unsigned i = p->entry_of[row];
 
-	if (i == 0)
+	if (i == 0 || i > COMMAND_ENTRIES)
 		i = p->next++ % COMMAND_ENTRIES + 1;
 	struct command_entry *e = &p->entries[i - 1];
 	uint32_t before = load(&e->row);
