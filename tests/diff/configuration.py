@@ -25,7 +25,7 @@ REFUSED = {
     "maxmemory-policy": None,         # nothing is evicted
     "min-replicas-to-write": None, "min-slaves-to-write": None,  # no replication
     "tls-port": None, "tls-cluster": ["yes", "YES"], "tls-replication": ["yes", "YES"],  # no TLS
-    "maxmemory-clients": ["9223372036854775808", "18446744073709551615"],  # taken for percents there
+    "maxmemory-clients": None,        # clients are not bounded together
     "activedefrag": ["yes", "YES"],   # the reference refuses it too, in words about its allocator
 }
 NOT_TRIED = {
@@ -139,7 +139,7 @@ CHANGES = [
     [],
     ["timeout", "0", "maxmemory", "0", "hz", "10", "replica-priority", "100", "loglevel", "notice"],
     ["timeout", "77", "maxmemory", "1025", "hz", "30", "notify-keyspace-events", "KEA", "latency-tracking-info-percentiles", "50 99.123",
-     "shutdown-on-sigterm", "now force", "maxmemory-clients", "5%", "loglevel", "warning", "list-max-listpack-size", "10",
+     "shutdown-on-sigterm", "now force", "loglevel", "warning", "list-max-listpack-size", "10",
      "client-output-buffer-limit", "pubsub 1mb 1kb 5 normal 0 0 1", "proto-max-bulk-len", "100mb", "appendfsync", "no", "key-load-delay", "5",
      "masterauth", "x y", "ignore-warnings", "a b", "cluster-announce-hostname", "abc", "proc-title-template", "{title}  \"q\"",
      "repl-backlog-size", "2mb", "slowlog-log-slower-than", "-1", "hash-max-ziplist-value", "65", "auto-aof-rewrite-min-size", "1000",
