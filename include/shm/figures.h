@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The part of the control region that every process may write, and that nothing depends on: totals, the slow log, latency events. Memory is
+ * The part of the control region that every process may write, and that nothing depends on: totals, latency events. Memory is
  * taken for what is used of it. See shm/control.h.
  */
 #ifndef BULKHEAD_SHM_FIGURES_H
@@ -9,7 +9,6 @@
 #include "shm/command_stats.h"
 #include "shm/control.h"
 #include "shm/events.h"
-#include "shm/slowlog.h"
 
 /* What had been counted at a moment: for what INFO tells per second. */
 struct rate_sample {
@@ -22,7 +21,6 @@ struct figures {
 	struct rate_sample samples[2]; /* the newer, the older */
 	struct event_series events[EVENTS];
 	struct shared_stats stats;
-	struct slowlog slowlog;
 };
 
 /* As this process sees it; set by control_create, never NULL afterwards. */

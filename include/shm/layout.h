@@ -78,7 +78,7 @@ struct super {
 	uint64_t hash_seed[2];
 	uint32_t heaps, databases;
 	int64_t created_ms;
-	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots;
+	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots, off_slowlog;
 	uint64_t instance_hash;    /* of the whole text that `instance` has the beginning of */
 	char instance[184];        /* directory and port of the server it belongs to */
 	char boot_id[40];          /* of the machine's run it was made in */
@@ -94,6 +94,9 @@ struct super {
 	_Atomic uint32_t expirer_wake;       /* futex */
 	_Atomic uint32_t sweep_wanted;       /* retained lists or retired roots may be ripe */
 	_Atomic uint64_t peak;               /* highest use anybody noticed, a hint */
+	_Alignas(64) _Atomic uint64_t slow_next; /* id of the slow log's next entry */
+	_Atomic uint64_t slow_first;         /* entries that are older are forgotten */
+	_Atomic uint32_t slow_backed;        /* places of its ring that have memory, from the first on; grows only */
 };
 _Static_assert(sizeof(struct super) <= PAGE_BYTES, "one page");
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The slow log: a ring of the last SLOWLOG_MAX slow commands, of which slowlog-max-len says how many are kept.
+ * The slow log: a ring of the last SLOWLOG_MAX slow commands, of which slowlog-max-len says how many are kept. It has words of clients, keys
+ * and values among them, so it lies in the store: who has not logged in maps none, adds nothing and can read nothing. It outlives the
+ * server as the data do.
  */
 #ifndef BULKHEAD_SHM_SLOWLOG_H
 #define BULKHEAD_SHM_SLOWLOG_H
@@ -29,13 +31,10 @@ struct slow_entry {
 	char text[SLOWLOG_ROOM];
 };
 
-struct slowlog {
-	_Atomic uint64_t next;  /* id of the next entry */
-	_Atomic uint64_t first; /* what is older is forgotten */
-	struct slow_entry ring[SLOWLOG_MAX];
-};
-
-/* Adds an entry of n words, SLOWLOG_WORDS at most; words that find no room are left out. `keep`: how many entries there may be. */
+/*
+ * Adds an entry of n words, SLOWLOG_WORDS at most; words that find no room are left out. `keep`: how many entries there may be. Nothing is
+ * added where the machine has no memory for it. The store is attached.
+ */
 void slowlog_add(int64_t time, uint64_t us, const struct arg *words, uint32_t n, uint64_t keep);
 
 /* Ids of entries are at or above *first and below *next. */
@@ -47,7 +46,7 @@ bool slowlog_read(uint64_t id, struct slow_entry *out);
 /* Word i of a copy. */
 struct arg slow_word(const struct slow_entry *e, uint32_t i);
 
-/* How many entries there are. */
+/* How many entries there are. The store is attached, here and above. */
 uint64_t slowlog_length(void);
 
 void slowlog_reset(void);

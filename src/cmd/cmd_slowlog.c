@@ -2,8 +2,9 @@
 /*
  * SLOWLOG, and what becomes an entry of it.
  *
- * Runs in workers, without an access. Owns nothing; the ring is src/shm/slowlog.c's, which also says what a death leaves. Passwords are
- * taken out before anything is written where others can read it.
+ * Runs in workers, without an access. Owns nothing; the ring is src/shm/slowlog.c's, which also says what a death leaves. It lies in the
+ * store: what a client does that has none, because it has not logged in, is not noted. Passwords are taken out before anything is
+ * written where others can read it.
  */
 #include <stdlib.h>
 
@@ -90,6 +91,8 @@ void slowlog_note(const struct cmd *c, uint64_t us)
 	int n = c->argc < WORDS_SHOWN ? c->argc : WORDS_SHOWN;
 	struct buf made;
 
+	if (!s->store_mapped)
+		return;
 	buf_init(&made);
 	/* It must not move while words point into it. */
 	buf_reserve(&made, WORDS_SHOWN * (BYTES_SHOWN + 64));

@@ -18,9 +18,9 @@
 #include "base/clock.h"
 #include "base/stop.h"
 #include "shm/control.h"
-#include "shm/control.h"
 #include "shm/leaf.h"
 #include "shm/region.h"
+#include "shm/slowlog.h"
 #include "shm/wake.h"
 
 #ifndef MADV_COLLAPSE
@@ -231,7 +231,8 @@ uint64_t arena_committed(void)
 {
 	struct arena *a = &SUPER->arena;
 	uint64_t extents = __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - __atomic_load_n(&a->holes, __ATOMIC_RELAXED);
-	return SUPER->off_taken + PAGE_BYTES + extents * EXTENT_BYTES;
+	uint64_t slow = atomic_load_explicit(&SUPER->slow_backed, memory_order_relaxed) * (uint64_t)sizeof(struct slow_entry);
+	return SUPER->off_taken + PAGE_BYTES + slow + extents * EXTENT_BYTES;
 }
 
 uint64_t arena_taken(void)

@@ -29,6 +29,7 @@
 #include "shm/control.h"
 #include "shm/lock.h"
 #include "shm/slot.h"
+#include "shm/slowlog.h"
 
 #define RESERVE_MIN (64ull << 30)
 #define SMALL_SHM (64ull << 20)
@@ -65,6 +66,7 @@ static void place(struct super *s)
 	s->off_taken = off = round_up(off, PAGE_BYTES), off += s->reserve / SLAB_BYTES / 8;
 	s->off_backed = off = round_up(off, PAGE_BYTES), off += s->reserve / EXTENT_BYTES / 8;
 	s->off_slots = off = round_up(off, PAGE_BYTES), off += (uint64_t)s->slots * PAGE_BYTES;
+	s->off_slowlog = off, off += SLOWLOG_MAX * sizeof(struct slow_entry);
 	s->fixed = round_up(off, EXTENT_BYTES);
 }
 
@@ -488,11 +490,13 @@ const char *region_fault(void)
 		return "the superblock has sizes that no store has";
 	place(&want);
 	/* The places stand side by side. */
-	size_t places = offsetof(struct super, off_slots) + sizeof want.off_slots - offsetof(struct super, off_heaps);
+	size_t places = offsetof(struct super, off_slowlog) + sizeof want.off_slowlog - offsetof(struct super, off_heaps);
 	if (memcmp(&want.off_heaps, &SUPER->off_heaps, places) != 0 || want.fixed != SUPER->fixed)
 		return "the superblock places things where they are not";
 	if (atomic_load(&SUPER->slot_high) >= SUPER->slots)
 		return "the superblock counts more slots than there are";
+	if (atomic_load(&SUPER->slow_backed) > SLOWLOG_MAX)
+		return "the superblock counts more entries of the slow log than there are";
 	if (SUPER->arena.nextents > SUPER->reserve / EXTENT_BYTES || fstat(store_fd, &st) ||
 	    (uint64_t)st.st_size < store_end())
 		return "the superblock counts more extents than there are";

@@ -2,9 +2,10 @@
 /*
  * The slow log (shm/slowlog.h). Run by workers.
  *
- * Owns the ring in the shared figures. No lock: a number is taken from a counter, and with it an entry. Who dies in the middle of writing one
- * leaves an entry without a number, which readers skip and the next one to come round writes over. Nobody trusts an entry: it is
- * copied, its check compared, and only the copy looked at.
+ * Owns the ring in the store and its words in the superblock, which no transaction touches. No lock: a number is taken from a counter, and
+ * with it a place. Who dies in the middle of writing leaves an entry without a number, which readers skip and the next one to come
+ * round writes over. Nobody trusts an entry: it is copied, its check compared, and only the copy looked at. Places get their memory
+ * in their order before they are written; who dies in between leaves memory that the next one finds there.
  */
 #include "shm/slowlog.h"
 
@@ -12,7 +13,8 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "shm/figures.h"
+#include "shm/layout.h"
+#include "shm/region.h"
 
 static uint64_t check_of(const struct slow_entry *e, uint64_t id)
 {
@@ -21,19 +23,45 @@ static uint64_t check_of(const struct slow_entry *e, uint64_t id)
 	return hash_bytes(&e->time, head + (e->nbytes <= SLOWLOG_ROOM ? e->nbytes : 0), key);
 }
 
+static struct slow_entry *place_of(uint64_t id)
+{
+	return (struct slow_entry *)(STORE_BASE + SUPER->off_slowlog) + id % SLOWLOG_MAX;
+}
+
+/* Whether the place has memory: without, a look at it could be the end of this process. */
+static bool has_memory(uint64_t id)
+{
+	return id % SLOWLOG_MAX < atomic_load_explicit(&SUPER->slow_backed, memory_order_acquire);
+}
+
+static bool give_memory(uint64_t id)
+{
+	uint32_t have = atomic_load(&SUPER->slow_backed), want = (uint32_t)(id % SLOWLOG_MAX) + 1;
+
+	if (have >= want)
+		return true;
+	if (!region_back(SUPER->off_slowlog + have * sizeof(struct slow_entry), (want - have) * sizeof(struct slow_entry)))
+		return false;
+	while (have < want && !atomic_compare_exchange_weak(&SUPER->slow_backed, &have, want))
+		;
+	return true;
+}
+
 static void forget_before(uint64_t id)
 {
-	uint64_t first = atomic_load(&figures->slowlog.first);
-	while (first < id && !atomic_compare_exchange_weak(&figures->slowlog.first, &first, id))
+	uint64_t first = atomic_load(&SUPER->slow_first);
+	while (first < id && !atomic_compare_exchange_weak(&SUPER->slow_first, &first, id))
 		;
 }
 
 void slowlog_add(int64_t time, uint64_t us, const struct arg *words, uint32_t n, uint64_t keep)
 {
-	uint64_t id = atomic_fetch_add(&figures->slowlog.next, 1);
-	struct slow_entry *e = &figures->slowlog.ring[id % SLOWLOG_MAX];
+	uint64_t id = atomic_fetch_add(&SUPER->slow_next, 1);
+	struct slow_entry *e = place_of(id);
 	uint32_t at = 0, i = 0;
 
+	if (!give_memory(id))
+		return;
 	atomic_store(&e->number, 0);
 	atomic_thread_fence(memory_order_release);
 	e->time = time;
@@ -55,8 +83,8 @@ void slowlog_add(int64_t time, uint64_t us, const struct arg *words, uint32_t n,
 
 void slowlog_range(uint64_t *first, uint64_t *next)
 {
-	*first = atomic_load(&figures->slowlog.first);
-	*next = atomic_load(&figures->slowlog.next);
+	*first = atomic_load(&SUPER->slow_first);
+	*next = atomic_load(&SUPER->slow_next);
 	if (*first > *next)
 		*first = *next;
 	if (*next - *first > SLOWLOG_MAX)
@@ -65,12 +93,12 @@ void slowlog_range(uint64_t *first, uint64_t *next)
 
 static bool is_there(uint64_t id)
 {
-	return atomic_load_explicit(&figures->slowlog.ring[id % SLOWLOG_MAX].number, memory_order_acquire) == id + 1;
+	return has_memory(id) && atomic_load_explicit(&place_of(id)->number, memory_order_acquire) == id + 1;
 }
 
 bool slowlog_read(uint64_t id, struct slow_entry *out)
 {
-	const struct slow_entry *e = &figures->slowlog.ring[id % SLOWLOG_MAX];
+	const struct slow_entry *e = place_of(id);
 
 	if (!is_there(id))
 		return false;
@@ -102,5 +130,5 @@ uint64_t slowlog_length(void)
 
 void slowlog_reset(void)
 {
-	forget_before(atomic_load(&figures->slowlog.next));
+	forget_before(atomic_load(&SUPER->slow_next));
 }
