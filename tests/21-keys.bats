@@ -220,15 +220,19 @@ idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     expect '(integer) 3' TOUCH read read touched
 }
 
-@test "all keys of a TOUCH, and what a command that writes looks up, are fresh" {
+@test "all keys of a TOUCH and of an MGET, and what a command that writes looks up, are fresh" {
     # shellcheck disable=SC2046
-    expect OK MSET $(for i in {1..1500}; do echo "k:$i v"; done)
+    expect OK MSET $(for i in {1..1500}; do echo "k:$i v m:$i v"; done)
     expect OK MSET setnx v getex v move v
     expect OK -n 1 SET move w
     eventually 10 idle_for k:1500 2
     # shellcheck disable=SC2046
     expect '(integer) 1500' TOUCH $(for i in {1..1500}; do echo "k:$i"; done)
-    same '' "$(for i in {1..1500}; do echo "OBJECT IDLETIME k:$i"; done | q | grep -v '^[01]$')"
+    # shellcheck disable=SC2046
+    same 300 "$(q MGET $(for i in {1..300}; do echo "m:$i"; done) | grep -c v)"
+    # shellcheck disable=SC2046
+    same 1200 "$(q MGET $(for i in {301..1500}; do echo "m:$i"; done) | grep -c v)"
+    same '' "$(for i in {1..1500}; do echo "OBJECT IDLETIME k:$i"; echo "OBJECT IDLETIME m:$i"; done | q | grep -v '^[01]$')"
     idle_for getex 2
     expect '"v"' GETEX getex
     expect '(integer) 0' SETNX setnx w

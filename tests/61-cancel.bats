@@ -66,6 +66,7 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
 
 @test "command-timeout: a write is undone, the connection stays" { only_bulkhead && scenario timeout_writes; }
 @test "command-timeout: KEYS, SCAN, MGET, DEBUG SLEEP" { only_bulkhead && scenario timeout_reads; }
+@test "command-timeout: values of 512 MB" { only_bulkhead && scenario timeout_long_values; }
 @test "command-timeout: waiting for a lock" { only_bulkhead && scenario timeout_waiting; }
 @test "command-timeout: FLUSHALL has happened or has not" { only_bulkhead && scenario timeout_flush; }
 @test "command-timeout: lowered while a command runs, it cancels that one" { only_bulkhead && scenario timeout_lowered; }

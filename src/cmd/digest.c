@@ -8,6 +8,9 @@
 
 #include <stdio.h>
 
+#include "base/stop.h"
+
+#define STEP (64u << 10) /* bytes between two looks whether the command is cancelled: then nobody wants the digest any more */
 
 /* The numbers of the types there, and what is added for a key that expires. */
 static const uint32_t type_numbers[] = {
@@ -18,8 +21,16 @@ static const char expires[] = "!!expire!!";
 void digest_add(struct digest *d, const void *p, size_t n)
 {
 	unsigned char sum[SHA1_BYTES];
+	struct sha1 s;
 
-	sha1(p, n, sum);
+	sha1_begin(&s);
+	for (const char *at = p; n > 0 && !cancel_requested();) {
+		size_t step = n < STEP ? n : STEP;
+		sha1_add(&s, at, step);
+		at += step;
+		n -= step;
+	}
+	sha1_end(&s, sum);
 	for (size_t i = 0; i < SHA1_BYTES; i++)
 		d->sum[i] ^= sum[i];
 }

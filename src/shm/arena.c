@@ -136,20 +136,47 @@ static bool back_extent(uint64_t e)
 	return false;
 }
 
-/* Backs a hole, or grows the object at its end. False when there is no memory. Arena lock held, leaf operation open. */
-static bool grow_one(bool at_end)
+static uint32_t taken_of(uint64_t e)
+{
+	return (uint32_t)(*taken_word(e * SLABS_PER_EXTENT) >> (e * SLABS_PER_EXTENT % 64));
+}
+
+/*
+ * Where to grow for `n` neighbours: the first hole of the lowest stretch that has room for them once its holes are backed, or the object's
+ * end. A stretch that is longer than an extent begins and ends anywhere in one.
+ */
+static uint64_t place_for(uint64_t n)
+{
+	const uint64_t end = SUPER->arena.nextents;
+	uint64_t room = 0, hole = end;
+	for (uint64_t e = 0; SUPER->arena.holes && e < end; e++) {
+		bool is_hole = !arena_is_backed(e * SLABS_PER_EXTENT) && !is_punched(e);
+		uint32_t taken = is_hole ? 0 : taken_of(e);
+		if (is_hole && hole == end)
+			hole = e;
+		room += taken ? (uint64_t)__builtin_ctz(taken) : SLABS_PER_EXTENT;
+		if (room >= n && hole < end)
+			return hole;
+		if (taken) {
+			room = (uint64_t)__builtin_clz(taken);
+			hole = end;
+		}
+	}
+	return hole;
+}
+
+/* Backs a hole, or grows the object at its end, on the way to `n` neighbours. False when there is no memory. Arena lock held, leaf operation open. */
+static bool grow_one(uint64_t n)
 {
 	struct arena *a = &SUPER->arena;
-	for (uint64_t e = 0; !at_end && a->holes && e < a->nextents; e++) {
-		if (*backed_word(e) >> (e % 64) & 1 || is_punched(e))
-			continue;
+	uint64_t e = place_for(n);
+	if (e < a->nextents) {
 		if (!back_extent(e))
 			return false;
 		leaf_set(&a->holes, a->holes - 1);
 		extent_add(e);
 		return true;
 	}
-	uint64_t e = a->nextents;
 	if ((e + 1) * EXTENT_BYTES > SUPER->reserve || !back_extent(e))
 		return false;
 	/* The bitmaps' own pages are backed as the store grows past what they cover. */
@@ -171,7 +198,7 @@ static void give_way(void)
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
 }
 
-/* Grows until `n` neighbours and the reserve are there. A large run grows at the end. */
+/* Grows until `n` neighbours and the reserve are there, or the command is cancelled. */
 static uint64_t grow_for(uint64_t n, bool urgent)
 {
 	struct arena *a = &SUPER->arena;
@@ -179,13 +206,15 @@ static uint64_t grow_for(uint64_t n, bool urgent)
 	while (first == SLAB_NONE || a->free_slabs < n + (urgent ? 0 : RESERVE_SLABS)) {
 		count_held_up(COUNTER_GROWTHS);
 		uint32_t mark_n = atomic_load_explicit(&self->nleaf, memory_order_relaxed);
-		if (!grow_one(first == SLAB_NONE && n > SLABS_PER_EXTENT))
+		if (!grow_one(first == SLAB_NONE ? n : 1))
 			return urgent || first == SLAB_NONE || a->free_slabs >= n + RESERVE_SLABS ? first : SLAB_NONE;
 		/* A grown extent stays, whatever becomes of the operation: its notes can go, the ones before it stay. */
 		atomic_store_explicit(&self->nleaf, mark_n, memory_order_release);
 		atomic_signal_fence(memory_order_seq_cst);
 		if (n > SLABS_PER_EXTENT && mark_n == 0)
 			give_way();
+		if (!urgent && cancel_requested())
+			return SLAB_NONE;
 		first = find_free(a->hint, n);
 	}
 	return first;
@@ -254,7 +283,7 @@ static void keep_spare(void)
 	bool grown = true;
 	while (grown && !spare_enough()) {
 		leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
-		grown = spare_enough() || grow_one(false);
+		grown = spare_enough() || grow_one(1);
 		leaf_end();
 	}
 }
@@ -293,8 +322,7 @@ static struct {
 
 static bool is_empty(uint64_t e)
 {
-	return *backed_word(e) >> (e % 64) & 1 &&
-	       !(*taken_word(e * SLABS_PER_EXTENT) >> (e * SLABS_PER_EXTENT % 64) & EXTENT_BITS);
+	return *backed_word(e) >> (e % 64) & 1 && !taken_of(e);
 }
 
 /* The highest backed and wholly free extents, at most `max` neighbours whose bits share a word. Their number, 0: none. */

@@ -102,6 +102,7 @@ static void find_stripes(struct access *a, const struct plan *plan)
 	a->hashes = grow(a->inline_hashes, n, sizeof *a->hashes);
 	a->stripes = grow(a->inline_stripes, n, sizeof *a->stripes);
 	a->versions = grow(a->inline_versions, n, sizeof *a->versions);
+	a->clocks = grow(a->inline_clocks, n, sizeof *a->clocks);
 	for (uint32_t i = 0; i < n; i++) {
 		a->hashes[i] = key_hash_of(plan->keys[i]->p, plan->keys[i]->n);
 		a->stripes[i] = (uint16_t)a->hashes[i].stripe;
@@ -116,6 +117,7 @@ static void drop_stripes(struct access *a)
 	free(a->hashes);
 	free(a->stripes);
 	free(a->versions);
+	free(a->clocks);
 }
 
 /* ---- reading ---- */
@@ -144,10 +146,10 @@ bool access_still_valid(const struct access *a)
 
 static uint64_t version_of(const struct access *a, uint32_t stripe)
 {
-	for (uint32_t i = 0; i < a->nstripes && i < ACCESS_INLINE_KEYS; i++)
-		if (a->stripes[i] == stripe)
-			return a->versions[i];
-	return 1; /* no even version equals it */
+	uint16_t key = (uint16_t)stripe;
+	const uint16_t *found = bsearch(&key, a->stripes, a->nstripes, sizeof *a->stripes, by_number);
+
+	return found ? a->versions[found - a->stripes] : 1; /* no even version equals it */
 }
 
 /* Readers write nothing to items but this: at most once per key and second, if the lock is free at once. */

@@ -13,8 +13,12 @@
 #include "index.h"
 
 #define ACCESS_INLINE_KEYS 16u
-#define ACCESS_CLOCKS 8u
 #define LONG_VALUE (1u << 20) /* what is longer is read under a pin, and copied in pieces of this size */
+
+struct stale_clock {
+	ref item;
+	uint32_t stripe;
+};
 
 /* One running command. Private memory; one per process. */
 struct access {
@@ -32,7 +36,8 @@ struct access {
 	uint64_t *versions;        /* per stripe, ACCESS_READ */
 	struct pin pin;            /* ACCESS_PINNED */
 	uint32_t nclocks;
-	struct { ref item; uint32_t stripe; } clocks[ACCESS_CLOCKS]; /* access clocks to refresh */
+	struct stale_clock *clocks; /* access clocks to refresh; room for one per key */
+	struct stale_clock inline_clocks[ACCESS_INLINE_KEYS];
 	struct key_hash inline_hashes[ACCESS_INLINE_KEYS];
 	uint16_t inline_stripes[ACCESS_INLINE_KEYS];
 	uint64_t inline_versions[ACCESS_INLINE_KEYS];
@@ -85,6 +90,9 @@ bool spot_publish(struct spot *s, ref block, int64_t due);
 
 /* Removes what `s` found: cell, item, expiry count. Stripe held by a transaction. False: no memory. */
 bool spot_remove(struct spot *s);
+
+/* Copies n bytes, or fills with zeros where `from` is NULL. False: the command was cancelled meanwhile, and what was copied is worth nothing. */
+bool value_copy(char *to, const char *from, uint64_t n);
 
 static inline bool is_due(int64_t due, int64_t now)
 {

@@ -65,8 +65,25 @@ bool spot_find(struct access *a, uint32_t db, const struct arg *key, struct spot
 	return true;
 }
 
+/*
+ * An item whose access clock is old has it refreshed: now by who holds its stripe, else it is remembered until the read turns out to be
+ * good.
+ */
+static void note_clock(struct access *a, const struct spot *s, bool held)
+{
+	if (s->parts.clock == clock_of(a->now))
+		return;
+	if (held) {
+		clock_set(s->item, clock_of(a->now));
+	} else if (a->nclocks < (a->plan->nkeys > ACCESS_INLINE_KEYS ? a->plan->nkeys : ACCESS_INLINE_KEYS)) {
+		a->clocks[a->nclocks].item = s->item;
+		a->clocks[a->nclocks].stripe = s->hash.stripe;
+		a->nclocks++;
+	}
+}
+
 /* In a pinned view: the live item if it was born by then, else what is retained. Valid as long as the pin. */
-static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
+static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, struct spot *s, bool touch)
 {
 	struct key_hash h = access_hash(a, key);
 	struct root *root = db_root_at(a->pin, db);
@@ -81,6 +98,8 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 	if (index_find(&root->bins[h.stripe], h.tag, key->p, key->n, &cell, &s->parts) && s->parts.born <= a->pin.epoch) {
 		s->item = cell_ref(cell);
 		found = true;
+		if (touch)
+			note_clock(a, s, true);
 	}
 	for (ref r = store_stripe(h.stripe)->retained; !found && !ref_is_none(r);) {
 		const struct retained *n = at(r);
@@ -93,20 +112,6 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 	}
 	stripe_unlock(h.stripe);
 	return found;
-}
-
-/* An item whose access clock is old is remembered, to have it refreshed when the read turns out to be good. A writer does it now. */
-static void note_clock(struct access *a, const struct spot *s)
-{
-	if (s->parts.clock == clock_of(a->now))
-		return;
-	if (a->mode == ACCESS_WRITE)
-		clock_set(s->item, clock_of(a->now));
-	if (a->mode != ACCESS_READ || a->nclocks == ACCESS_CLOCKS)
-		return;
-	a->clocks[a->nclocks].item = s->item;
-	a->clocks[a->nclocks].stripe = s->hash.stripe;
-	a->nclocks++;
 }
 
 static void delete_expired(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
@@ -124,15 +129,16 @@ static bool find(struct access *a, uint32_t db, const struct arg *key, struct vi
 	struct spot s;
 	if (cancel_requested())
 		return false;
-	if (!(a->mode == ACCESS_PINNED ? find_pinned(a, db, key, &s) : spot_find(a, db, key, &s)))
+	touch = touch && !a->no_touch;
+	if (!(a->mode == ACCESS_PINNED ? find_pinned(a, db, key, &s, touch) : spot_find(a, db, key, &s)))
 		return false;
 	if (is_due(s.parts.due, a->now)) {
 		if (a->mode == ACCESS_WRITE)
 			delete_expired(a, db, key, &s);
 		return false;
 	}
-	if (touch && !a->no_touch)
-		note_clock(a, &s);
+	if (touch && a->mode != ACCESS_PINNED)
+		note_clock(a, &s, a->mode == ACCESS_WRITE || a->locked);
 	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
 	return true;
 }
@@ -261,7 +267,10 @@ static bool set_value(struct access *a, uint32_t db, const struct arg *key, cons
 	if (ref_is_none(r))
 		return false;
 	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), p);
-	memcpy(to, p->value, p->vlen);
+	if (p->vlen <= LONG_VALUE)
+		memcpy(to, p->value, p->vlen);
+	else if (!value_copy(to, p->value, p->vlen))
+		return false;
 	return spot_publish(&s, r, p->due);
 }
 

@@ -19,8 +19,7 @@
 
 #define UNDO_MAX (1u << 20) /* of more bytes than this, and than an eighth of the value, a copy is cheaper than undo */
 
-/* Copies, or fills with zeros where `from` is NULL. False: the command was cancelled meanwhile, and what was copied is worth nothing. */
-static bool copy(char *to, const char *from, uint64_t n)
+bool value_copy(char *to, const char *from, uint64_t n)
 {
 	while (n > 0 && !cancel_requested()) {
 		uint64_t step = n < LONG_VALUE ? n : LONG_VALUE;
@@ -70,7 +69,7 @@ static bool move(struct access *a, struct spot *s, uint64_t len, struct patch *o
 		return false;
 	out->value = item_write(at(r), txn_epoch(), clock_of(a->now), &p);
 	out->undo = 0;
-	return copy(out->value, s->parts.value, s->parts.vlen) && spot_publish(s, r, p.due);
+	return value_copy(out->value, s->parts.value, s->parts.vlen) && spot_publish(s, r, p.due);
 }
 
 /* The value with room for `len` bytes, the new ones undefined. */
@@ -90,8 +89,7 @@ bool key_append(struct access *a, uint32_t db, const struct arg *key, const stru
 	struct patch p;
 	if (now->len + n > UINT32_MAX || !spot_find(a, db, key, &s) || !open_value(a, &s, now->len + n, 0, &p))
 		return false;
-	memcpy(p.value + now->len, extra, n);
-	return true;
+	return value_copy(p.value + now->len, extra, n);
 }
 
 char *key_make(struct access *a, const struct arg *key, uint64_t len, ref *block)
@@ -118,13 +116,13 @@ bool key_patch(struct access *a, uint32_t db, const struct arg *key, const struc
 	if (now) {
 		if (!spot_find(a, db, key, &s) || !open_value(a, &s, len, n, out))
 			return false;
-		return copy(out->value + s.parts.vlen, NULL, len - s.parts.vlen);
+		return value_copy(out->value + s.parts.vlen, NULL, len - s.parts.vlen);
 	}
 	ref r;
 	out->value = key_make(a, key, len, &r);
 	out->undo = 0;
 	out->stripe = access_hash(a, key).stripe;
-	return out->value && copy(out->value, NULL, len) && key_made(a, db, key, r);
+	return out->value && value_copy(out->value, NULL, len) && key_made(a, db, key, r);
 }
 
 bool patch_write(struct patch *p, uint64_t offset, const void *bytes, uint64_t n)

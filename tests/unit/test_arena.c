@@ -128,6 +128,38 @@ static void test_holes(void)
 	free(taken);
 }
 
+static void give_back_all(void)
+{
+	for (uint64_t holes = SUPER->arena.nextents, k = 0; k < 100 && holes != SUPER->arena.holes; k++) {
+		holes = SUPER->arena.holes;
+		arena_keep_house();
+	}
+	CHECK_UINT(SUPER->arena.punching, 0);
+}
+
+/* Large runs go where such were before, beside what came in between: a store that never holds more does not use up its address space. */
+static void test_large_runs_reuse_holes(void)
+{
+	uint64_t small[30], end = 0;
+	give_back_all();
+	for (unsigned k = 0; k < 30; k++) {
+		uint64_t n = 40 * SLABS_PER_EXTENT - dice(100), i = take(n, false);
+		REQUIRE(i != SLAB_NONE);
+		for (uint64_t s = i; s < i + n; s++)
+			CHECK(arena_is_taken(s) && arena_is_backed(s));
+		memset(STORE_BASE + slab_off(i), 3, n * SLAB_BYTES);
+		small[k] = take(1, false);
+		REQUIRE(small[k] != SLAB_NONE);
+		give(i, n);
+		give_back_all();
+		end = k == 0 ? SUPER->arena.nextents : end;
+	}
+	CHECK(SUPER->arena.holes > 0);
+	CHECK(SUPER->arena.nextents < end + 60);
+	for (unsigned k = 0; k < 30; k++)
+		give(small[k], 1);
+}
+
 /* A slot in a command keeps extents from being given back. */
 static int reader(void *arg)
 {
@@ -195,6 +227,7 @@ int main(void)
 	RUN(test_memory_is_there);
 	RUN(test_cancelled);
 	RUN(test_holes);
+	RUN(test_large_runs_reuse_holes);
 	RUN(test_readers_are_waited_for);
 #ifdef BULKHEAD_DEBUG
 	RUN(test_no_memory);
