@@ -2,14 +2,13 @@
 /*
  * What is counted per command, for commandstats and latencystats, and per error code, for errorstats.
  *
- * Each process counts on its own page of the control region, in as many entries as commands are used there, 16 at most. An entry
- * that another command needs, and every entry of a process that has ended, is added to the totals, which all processes share. The
- * sum for all is totals plus pages.
+ * Each process counts on its own page of the control region, in as many entries as commands are used there, 16 at most. Commands that
+ * find all of them taken are counted in the totals, which all processes share; the entries of a process that has ended are added to
+ * those. The sum for all is totals plus pages.
  *
  * CONFIG RESETSTAT moves an epoch on: entries of an older one count as nothing, and their owners clear them when they count next.
  *
- * Death: who dies between the steps by which an entry becomes part of the totals leaves that one command's counts of one process out
- * of them, or in them twice. Nothing but what INFO shows depends on any of this.
+ * Death: a run of commands that is not counted yet is lost with its process. Nothing but what INFO shows depends on any of this.
  */
 #ifndef BULKHEAD_SHM_COMMAND_STATS_H
 #define BULKHEAD_SHM_COMMAND_STATS_H
@@ -39,7 +38,7 @@ _Static_assert(sizeof(struct command_entry) == 128, "two cache lines");
 
 struct command_page {
 	uint8_t entry_of[COMMAND_ROWS_MAX]; /* entry + 1; 0: none. For the owner alone. */
-	uint32_t next;                      /* the entry that goes next when one is needed */
+	uint32_t used;                      /* entries that have a row. For the owner alone. */
 	struct command_entry entries[COMMAND_ENTRIES];
 };
 

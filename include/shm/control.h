@@ -5,7 +5,7 @@
  * Shared memory without a name, made by the supervisor before its first fork and inherited by every child; it goes with the last
  * process. Four parts:
  *
- *   head    configuration (no secrets), sums of ended processes     written by the supervisor alone
+ *   head    configuration (no secrets), what RESETSTAT took off     written by the supervisor alone
  *   slots   a page per process slot                                  written by the process that holds the slot; by the
  *                                                                    supervisor while nobody does
  *   commons words that every process writes                          everybody
@@ -16,8 +16,8 @@
  * from another's page. A reader takes each word once and believes nothing it did not check. What the supervisor must trust
  * (pid, kind, state) is its private copy, not these pages.
  *
- * Death: a page of a dead process is folded into `ended` and cleared by the supervisor when it reaps; a half-written page is
- * only information for CLIENT LIST and INFO.
+ * Death: the supervisor clears the page of a dead process when it reaps, but for the counters, with which the slot's next one goes
+ * on; a half-written page is only information for CLIENT LIST and INFO.
  */
 #ifndef BULKHEAD_SHM_CONTROL_H
 #define BULKHEAD_SHM_CONTROL_H
@@ -40,7 +40,7 @@ enum process_kind {
 	PROC_KINDS
 };
 
-/* Counters of one process; INFO shows their sum over live slots plus `ended`. */
+/* Counters of the processes of a slot; INFO shows their sums over all slots, less `taken_off`. */
 enum counter {
 #define COUNTER(id, field) COUNTER_##id,
 #include "shm/counters.def"
@@ -97,7 +97,7 @@ struct control_slot {
 	_Atomic uint32_t was_sent; /* 1: it dies of a signal that another process sent; by its crash handler */
 	_Atomic uint32_t held_up;  /* moves when a command takes longer than such commands do: for its owner */
 	_Atomic uint32_t waiting;  /* 1: a worker whose client's command waits for the end of a pause, and is to be woken by SIGURG */
-	_Atomic uint64_t counters[COUNTERS];
+	_Atomic uint64_t counters[COUNTERS]; /* of all who have held the slot; by its owner */
 	struct client_info client;
 	struct command_page commands;
 };
@@ -118,12 +118,12 @@ struct control {
 	_Atomic uint32_t log_opened;           /* times that the log was opened again */
 	_Atomic uint32_t nrefused;             /* entries of refused[] with a time */
 	_Atomic uint32_t slots_used;           /* no slot at or above this number was ever held: where a search may end */
-	_Atomic uint64_t ended[COUNTERS];      /* counters of processes that are gone, less what RESETSTAT took off */
+	_Atomic uint64_t taken_off[COUNTERS];  /* by RESETSTAT, of the sums over all slots */
 	_Atomic uint64_t started[PROC_KINDS], died[PROC_KINDS]; /* processes started; ended by a signal or non-zero */
 	char run_id[41];
 	char store_name[64];                   /* shm object of the main store, for messages */
 	char replication_id[41];
-	_Atomic uint32_t folds;                /* odd while a page is added to what follows it */
+	_Atomic uint32_t folds;                /* odd while a page's commands are added to the totals */
 	struct refused refused[REFUSED_MAX];
 	/* Looked at by everybody all the time, and hardly ever changed. */
 	_Alignas(64) _Atomic uint64_t pause;   /* see shm/pause.h */
@@ -177,7 +177,7 @@ static inline void count_held_up(enum counter c)
 			      memory_order_relaxed);
 }
 
-/* Sums of the counters over all live processes and those that ended. */
+/* Sums of the counters over all processes, those that have ended too, since the last RESETSTAT. None is ever less than before. */
 void counts_read(uint64_t out[COUNTERS]);
 
 /* How many clients wait for the end of a pause. */

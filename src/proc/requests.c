@@ -219,7 +219,7 @@ static void serve_resetstat(struct channel_request *r)
 	counts_read(counts);
 	for (int c = 0; c < COUNTERS; c++)
 		if (c != COUNTER_WRITE_COMMANDS)
-			atomic_fetch_sub_explicit(&control->ended[c], counts[c], memory_order_relaxed);
+			atomic_fetch_add_explicit(&control->taken_off[c], counts[c], memory_order_release);
 	command_stats_reset();
 	answer(r, "+OK");
 }

@@ -87,22 +87,15 @@ void table_started(uint32_t slot, int32_t pid)
 	atomic_fetch_add_explicit(&control->started[p->kind], 1, memory_order_relaxed);
 }
 
-/* The slot's counters join those of the ended, and the page is as new. */
+/* What the slot's process counted by command joins the totals, and the page is as new, but for the counters: they go on. */
 static void fold_page(uint32_t slot)
 {
 	struct control_slot *page = control_page(slot);
 	atomic_store_explicit(&page->pid, 0, memory_order_relaxed);
-	/* Odd until all of it is among the ended: who adds up meanwhile does it again. */
+	/* Odd until all of it is in the totals: who adds up meanwhile does it again. */
 	uint32_t folds = atomic_load_explicit(&control->folds, memory_order_relaxed);
 	atomic_store_explicit(&control->folds, folds + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
-	for (int c = 0; c < COUNTERS; c++) {
-		uint64_t n = atomic_load_explicit(&page->counters[c], memory_order_relaxed);
-		if (n == 0)
-			continue;
-		atomic_store_explicit(&page->counters[c], 0, memory_order_relaxed);
-		atomic_fetch_add_explicit(&control->ended[c], n, memory_order_relaxed);
-	}
 	command_stats_fold(&page->commands);
 	atomic_store_explicit(&control->folds, folds + 2, memory_order_release);
 	memset((void *)&page->client, 0, offsetof(struct client_info, addr));

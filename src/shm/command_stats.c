@@ -2,9 +2,10 @@
 /*
  * Counting per command and per error code (shm/command_stats.h).
  *
- * Every process counts on its own page and adds to the shared totals; the supervisor folds the pages of the dead. No locks: words of a page
- * have one writer, words of the totals are added to. A reader trusts no word of either: rows are checked, entries of another epoch
- * are left out. A death in the middle costs or doubles one command's counts of one process.
+ * Every process counts on its own page and, commands that find no room there, in the shared totals; the supervisor folds the pages of the
+ * dead. No locks: words of a page have one writer, words of the totals are added to. A reader trusts no word of either: rows are
+ * checked, entries of another epoch are left out, codes of errors that are none are not shown. A death in the middle costs a part of
+ * one run of commands.
  */
 #include "shm/command_stats.h"
 
@@ -14,7 +15,7 @@
 #include "shm/figures.h"
 
 #define FULL (UINT32_C(1) << 30) /* calls in an entry: time to add it to the totals, long before a word overflows */
-#define READ_TRIES 4
+#define READ_TRIES 20 /* processes may be ending all the time: then a sum may in the end lack one, or have it twice */
 
 static const char other_code[] = "OTHER"; /* under which the errors without a place of their own are shown */
 
@@ -57,17 +58,20 @@ static void fold(struct command_entry *e)
 			add_shared(&t->octaves[i], n);
 }
 
-/* An entry for a row that has none, or one of an epoch that is over, or a full one. */
+/*
+ * An entry for a row that has none, or one of an epoch that is over, or a full one. NULL: there is no room for one more. An entry stays the
+ * row's as long as the process lives: while it moved to the totals, it would for a moment be in neither.
+ */
 static __attribute__((noinline)) struct command_entry *entry_make(struct command_page *p, uint32_t row)
 {
 	unsigned i = p->entry_of[row];
 
-	if (i == 0 || i > COMMAND_ENTRIES)
-		i = p->next++ % COMMAND_ENTRIES + 1;
+	if (i == 0 || i > COMMAND_ENTRIES) {
+		if (p->used >= COMMAND_ENTRIES)
+			return NULL;
+		i = ++p->used;
+	}
 	struct command_entry *e = &p->entries[i - 1];
-	uint32_t before = load(&e->row);
-	if (before > 0 && before <= COMMAND_ROWS_MAX)
-		p->entry_of[before - 1] = 0;
 	fold(e);
 	clear(e);
 	store(&e->epoch, load(&control->stats_epoch));
@@ -76,6 +80,7 @@ static __attribute__((noinline)) struct command_entry *entry_make(struct command
 	return e;
 }
 
+/* The row's entry; NULL: what it does is added to the totals. */
 static inline struct command_entry *entry_for(uint32_t row)
 {
 	struct command_page *p = &my_page->commands;
@@ -87,17 +92,40 @@ static inline struct command_entry *entry_for(uint32_t row)
 	return e;
 }
 
+/* How long each of n calls took that took `ns` together, but for the last one, if something held that up. */
+static uint64_t each_of(uint32_t n, uint64_t ns, bool last_slow, uint64_t calls_before, uint64_t ns_before)
+{
+	uint64_t each = ns / n;
+
+	if (!last_slow || n == 1 || calls_before == 0)
+		return each;
+	uint64_t mean = ns_before / calls_before;
+	return mean < each ? mean : each;
+}
+
+/* Counts in the totals. */
+static __attribute__((noinline)) uint64_t add_to_total(uint32_t row, uint32_t n, uint64_t ns, bool last_slow, bool histogram)
+{
+	struct command_total *t = &figures->stats.commands[row];
+	uint64_t each = each_of(n, ns, last_slow, load(&t->calls), load(&t->ns)), last = last_slow ? ns - each * (n - 1) : each;
+
+	add_shared(&t->calls, n);
+	add_shared(&t->ns, ns);
+	if (histogram) {
+		add_shared(&t->octaves[octave_of(last)], 1);
+		if (n > 1)
+			add_shared(&t->octaves[octave_of(each)], n - 1);
+	}
+	return last;
+}
+
 uint64_t command_stats_add(uint32_t row, uint32_t n, uint64_t ns, bool last_slow, bool histogram)
 {
 	struct command_entry *e = entry_for(row);
-	uint64_t each = ns / n, last = each;
 
-	if (last_slow && n > 1) {
-		uint32_t calls = load(&e->calls);
-		uint64_t mean = calls ? load(&e->ns) / calls : each;
-		each = mean < each ? mean : each;
-		last = ns - each * (n - 1);
-	}
+	if (__builtin_expect(e == NULL, 0))
+		return add_to_total(row, n, ns, last_slow, histogram);
+	uint64_t each = each_of(n, ns, last_slow, load(&e->calls), load(&e->ns)), last = last_slow ? ns - each * (n - 1) : each;
 	add(&e->calls, n);
 	add(&e->ns, ns);
 	if (histogram) {
@@ -111,15 +139,21 @@ uint64_t command_stats_add(uint32_t row, uint32_t n, uint64_t ns, bool last_slow
 void command_stats_rejected(uint32_t row)
 {
 	struct command_entry *e = entry_for(row);
-	if (load(&e->rejected) < FULL)
+
+	if (e != NULL && load(&e->rejected) < FULL)
 		add(&e->rejected, 1);
 	else
-		store(&entry_make(&my_page->commands, row)->rejected, 1);
+		add_shared(&figures->stats.commands[row].rejected, 1);
 }
 
 void command_stats_failed(uint32_t row)
 {
-	add(&entry_for(row)->failed, 1);
+	struct command_entry *e = entry_for(row);
+
+	if (e != NULL)
+		add(&e->failed, 1);
+	else
+		add_shared(&figures->stats.commands[row].failed, 1);
 }
 
 void command_stats_fold(struct command_page *p)
@@ -187,17 +221,28 @@ static int by_code(const void *a, const void *b)
 	return strcmp(((const struct error_sum *)a)->code, ((const struct error_sum *)b)->code);
 }
 
+/* Copies a code. False: it is none, whoever wrote that there. */
+static bool read_code(const struct error_total *e, char out[ERROR_CODE_MAX])
+{
+	size_t n = 0;
+
+	memcpy(out, e->code, ERROR_CODE_MAX);
+	out[ERROR_CODE_MAX - 1] = 0;
+	while (out[n] > ' ' && out[n] <= '~' && out[n] != ':')
+		n++;
+	return n > 0 && out[n] == 0;
+}
+
 size_t error_stats_read(struct error_sum *out)
 {
 	size_t n = 0, kept = 0;
 
 	for (unsigned i = 0; i < ERROR_CODES; i++) {
 		struct error_total *e = &figures->stats.errors[i];
-		if (atomic_load_explicit(&e->state, memory_order_acquire) != 2 || load(&e->count) == 0)
+		uint64_t count = load(&e->count);
+		if (atomic_load_explicit(&e->state, memory_order_acquire) != 2 || count == 0 || !read_code(e, out[n].code))
 			continue;
-		memcpy(out[n].code, e->code, ERROR_CODE_MAX);
-		out[n].code[ERROR_CODE_MAX - 1] = 0;
-		out[n++].count = load(&e->count);
+		out[n++].count = count;
 	}
 	if ((out[n].count = load(&figures->stats.other_errors)) != 0)
 		memcpy(out[n++].code, other_code, sizeof other_code);

@@ -4,7 +4,8 @@
  *
  * The supervisor makes it and keeps a writable mapping that no child inherits; children inherit a read-only one and open
  * one page each. No locks: counters are single words with one writer, client info is under `seq`. Death of the owner leaves a page with
- * an odd `seq` at worst; readers give up waiting for it.
+ * an odd `seq` at worst; readers give up waiting for it. Counters stay when their process has ended: who holds the slot next goes on
+ * with them, so that a sum never is without a count that an earlier one had.
  */
 #include "shm/control.h"
 
@@ -25,7 +26,6 @@
 
 #define PAGE 4096u
 #define READ_TRIES 1000
-#define COUNT_TRIES 4 /* processes may be ending all the time: then a sum may lack one, or have it twice */
 
 struct control *control;
 struct control_commons *control_commons;
@@ -128,25 +128,22 @@ void control_enter(uint32_t slot)
 	my_slot = slot;
 }
 
-static void counts_once(uint64_t out[COUNTERS])
+void counts_read(uint64_t out[COUNTERS])
 {
+	uint64_t off[COUNTERS];
 	uint32_t used = atomic_load_explicit(&control->slots_used, memory_order_relaxed);
-	for (int c = 0; c < COUNTERS; c++)
-		out[c] = atomic_load_explicit(&control->ended[c], memory_order_relaxed);
+
+	/* First what is taken off: what it was made of is in the pages by then. */
+	for (int c = 0; c < COUNTERS; c++) {
+		off[c] = atomic_load_explicit(&control->taken_off[c], memory_order_acquire);
+		out[c] = 0;
+	}
 	for (uint32_t i = 0; i < used && i < control->slots; i++)
 		for (int c = 0; c < COUNTERS; c++)
 			out[c] += atomic_load_explicit(&control_page(i)->counters[c], memory_order_relaxed);
-}
-
-void counts_read(uint64_t out[COUNTERS])
-{
-	for (int i = 0; i < COUNT_TRIES; i++) {
-		uint32_t folds = atomic_load_explicit(&control->folds, memory_order_acquire);
-		counts_once(out);
-		atomic_thread_fence(memory_order_acquire);
-		if (!(folds & 1) && folds == atomic_load_explicit(&control->folds, memory_order_relaxed))
-			return;
-	}
+	/* Less there than was taken off: one wrote nonsense on its page. */
+	for (int c = 0; c < COUNTERS; c++)
+		out[c] = out[c] > off[c] ? out[c] - off[c] : 0;
 }
 
 uint64_t clients_waiting(void)
@@ -171,14 +168,23 @@ void client_info_end(void)
 	atomic_store_explicit(&my_page->seq, seq + 1, memory_order_release);
 }
 
-/* The texts of a page are its owner's: whatever is there must end within the field. */
+/* A text of a page is its owner's: whatever is there ends within the field, and where a word would end in CLIENT LIST. */
+static void end_text(char *text, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size - 1 && (unsigned char)text[n] > ' ' && text[n] != 0x7f)
+		n++;
+	text[n] = 0;
+}
+
 static void end_texts(struct client_info *c)
 {
-	c->user[sizeof c->user - 1] = 0;
-	c->cmd[sizeof c->cmd - 1] = 0;
-	c->name[sizeof c->name - 1] = 0;
-	c->lib_name[sizeof c->lib_name - 1] = 0;
-	c->lib_ver[sizeof c->lib_ver - 1] = 0;
+	end_text(c->user, sizeof c->user);
+	end_text(c->cmd, sizeof c->cmd);
+	end_text(c->name, sizeof c->name);
+	end_text(c->lib_name, sizeof c->lib_name);
+	end_text(c->lib_ver, sizeof c->lib_ver);
 }
 
 static bool read_page(uint32_t slot, struct client_info *out, int32_t *pid)

@@ -58,7 +58,7 @@ static void test_counting(void)
 }
 
 /* More rows than entries: nothing is lost, wherever the counts are. */
-static void test_eviction(void)
+static void test_many_rows(void)
 {
 	start_over();
 	for (uint32_t round = 0; round < 10; round++)
@@ -141,6 +141,15 @@ static void test_errors(void)
 		CHECK(i == 0 || strcmp(found[i - 1].code, found[i].code) < 0);
 	}
 	CHECK_UINT(all, 308);
+	/* What is no code, because somebody wrote there, is not shown. */
+	start_over();
+	error_stats_add("ONE x", 5);
+	error_stats_add("TWO x", 5);
+	memcpy(figures->stats.errors[0].code, "A\r\nrole:slave", 14);
+	CHECK_UINT(error_stats_read(found), 1);
+	CHECK(strcmp(found[0].code, "TWO") == 0);
+	memset(figures->stats.errors[0].code, 0xff, ERROR_CODE_MAX);
+	CHECK_UINT(error_stats_read(found), 1);
 	/* Who died while naming a code leaves a place that is nobody's. */
 	start_over();
 	atomic_store(&figures->stats.errors[0].state, 1);
@@ -162,6 +171,27 @@ static int count_for_ever(void *arg)
 		atomic_fetch_add(&done[row], 1);
 	}
 	return 0;
+}
+
+/* Whatever moves to the totals or begins there meanwhile. */
+static void test_never_less(void)
+{
+	uint64_t before[40] = {0};
+	start_over();
+	memset((void *)done, 0, 4096);
+	pid_t p = fork_as(5, count_for_ever, NULL);
+	for (int i = 0; i < 3000 || (before[39] == 0 && i < 1000000); i++) {
+		command_stats_read(sums);
+		for (uint32_t row = 0; row < 40; row++) {
+			CHECKF(sums[row].calls >= before[row], "row %u: %llu calls, and %llu before", row,
+			       (unsigned long long)sums[row].calls, (unsigned long long)before[row]);
+			before[row] = sums[row].calls;
+		}
+	}
+	CHECK(before[39] > 0);
+	kill(p, SIGKILL);
+	CHECK_INT(reap_child(p), 1000 + SIGKILL);
+	command_stats_fold(&control_page(5)->commands);
 }
 
 /* What one process had under way, and no more, may be wrong. */
@@ -325,7 +355,8 @@ int main(void)
 	done = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	RUN(test_octaves);
 	RUN(test_counting);
-	RUN(test_eviction);
+	RUN(test_many_rows);
+	RUN(test_never_less);
 	RUN(test_full_entry);
 	RUN(test_fold_and_reset);
 	RUN(test_wild_page);
