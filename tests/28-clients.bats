@@ -28,6 +28,10 @@ scenario() { timeout 100 "$ROOT/tests/lib/clients" "$1" "$PORT" "$SERVER_PID" 3>
     only_bulkhead
     scenario pause_stops_writers
 }
+@test "CLIENT PAUSE holds up DEBUG POPULATE in the middle" {
+    only_bulkhead
+    scenario pause_holds_populate
+}
 @test "CLIENT PAUSE undoes what is in the middle, though its process is stopped" {
     only_bulkhead
     own_server

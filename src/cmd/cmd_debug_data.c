@@ -17,6 +17,7 @@
 #include "base/deadline.h"
 #include "base/num.h"
 #include "digest.h"
+#include "dispatch.h"
 #include "shm/layout.h"
 #include "store/access.h"
 #include "store/fsck.h"
@@ -354,20 +355,36 @@ static bool ended_early(struct populate *p, int result, int64_t since)
 	return true;
 }
 
+/* The next keys, in a transaction that is timed by itself: it may have to wait for others. */
+static int populate_some(struct populate *p)
+{
+	next_keys(p);
+	struct plan plan = {.kind = PLAN_WRITE,
+			    .pausable = true,
+			    .db = cmd_db(p->c),
+			    .now = clock_wall_ms(),
+			    .nkeys = p->nkeys,
+			    .keys = p->key_list};
+	deadline_begin();
+	int result = access_run(&plan, make_keys, p);
+	p->done += result == CMD_DONE ? p->nkeys : 0;
+	return result;
+}
+
 static void populate_all(struct populate *p)
 {
 	int64_t since = clock_mono_ns();
 
 	while (p->done < p->count) {
-		next_keys(p);
-		struct plan plan = {
-		    .kind = PLAN_WRITE, .db = cmd_db(p->c), .now = clock_wall_ms(), .nkeys = p->nkeys, .keys = p->key_list};
-		/* Each transaction is timed: it may have to wait for others. */
-		deadline_begin();
-		int result = access_run(&plan, make_keys, p);
-		p->done += result == CMD_DONE ? p->nkeys : 0;
-		if (p->done < p->count && ended_early(p, result, since))
+		int result = populate_some(p);
+		if (result == ACCESS_PAUSED) {
+			deadline_end();
+			if (!dispatch_wait_for_pause(p->c, true))
+				return;
+			since = clock_mono_ns();
+		} else if (p->done < p->count && ended_early(p, result, since)) {
 			return;
+		}
 	}
 	reply_ok(p->c->out);
 }

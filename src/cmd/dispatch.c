@@ -226,11 +226,7 @@ static bool waits_as_writer(const struct command *row)
 	return row->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE);
 }
 
-/*
- * Before a command begins: waits while commands like it are paused. The replies to those before it are sent. False: the client is gone, or the
- * server stops; the command does not begin.
- */
-static bool wait_for_pause(struct cmd *c)
+bool dispatch_wait_for_pause(struct cmd *c, bool writes)
 {
 	struct session *s = c->session;
 
@@ -238,7 +234,7 @@ static bool wait_for_pause(struct cmd *c)
 		stats_end_run(s, NULL);
 	bool goes_on = s->flush(s);
 	session_publish(s, c->row);
-	if (!goes_on || !s->wait(s, waits_as_writer(c->row))) {
+	if (!goes_on || !s->wait(s, writes)) {
 		s->close_after_flush = true;
 		return false;
 	}
@@ -259,10 +255,10 @@ static bool must_wait(const struct command *row)
 /* Runs it, when it may. A write finds a pause that has come meanwhile when it has its locks. False: it never began. */
 static bool run_unpaused(struct cmd *c)
 {
-	if (must_wait(c->row) && !wait_for_pause(c))
+	if (must_wait(c->row) && !dispatch_wait_for_pause(c, waits_as_writer(c->row)))
 		return false;
 	while (!run(c))
-		if (!wait_for_pause(c))
+		if (!dispatch_wait_for_pause(c, true))
 			return false;
 	return true;
 }

@@ -13,4 +13,10 @@
  */
 const struct command *dispatch(struct session *s, int argc, const struct arg *argv, bool last);
 
+/*
+ * A command has nothing open in the store, and nothing of its reply is written: waits while all commands are paused, or with `writes` those that
+ * write. The replies to those before it are sent. False: the client is gone, or the server stops; the command goes no further.
+ */
+bool dispatch_wait_for_pause(struct cmd *c, bool writes);
+
 #endif
