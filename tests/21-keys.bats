@@ -232,7 +232,9 @@ idle_for() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     same 300 "$(q MGET $(for i in {1..300}; do echo "m:$i"; done) | grep -c v)"
     # shellcheck disable=SC2046
     same 1200 "$(q MGET $(for i in {301..1500}; do echo "m:$i"; done) | grep -c v)"
-    same '' "$(for i in {1..1500}; do echo "OBJECT IDLETIME k:$i"; echo "OBJECT IDLETIME m:$i"; done | q | grep -v '^[01]$')"
+    # Each is compared with a key that nobody has touched: how long the asking takes does not matter.
+    same '' "$(for i in {1..1500..7}; do printf 'OBJECT IDLETIME %s\n' "k:$i" getex "m:$i" getex; done | q | paste - - |
+        awk '$1 >= $2')"
     idle_for getex 2
     expect '"v"' GETEX getex
     expect '(integer) 0' SETNX setnx w

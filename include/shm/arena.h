@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The arena: extents of 2 MiB grown at the end of the object, handed out as slabs of 64 KiB.
+ * The arena: extents of 2 MiB, grown in the holes of those that were given back or at the end of the object, handed out as slabs of 64 KiB.
  */
 #ifndef BULKHEAD_SHM_ARENA_H
 #define BULKHEAD_SHM_ARENA_H
@@ -13,7 +13,7 @@
 /*
  * Takes `n` neighbouring slabs as part of the caller's leaf operation: takes the arena lock (released by leaf_end). Grows the
  * object when needed; the last two extents are only given to `urgent` callers (journals, sweeping). Returns the number of the
- * first slab, SLAB_NONE when the memory limit or the machine's memory is reached.
+ * first slab, SLAB_NONE when the memory limit or the machine's memory is reached, or the command is cancelled (not `urgent`).
  */
 uint64_t arena_take(uint64_t n, bool urgent);
 

@@ -72,11 +72,10 @@ static int describe_object(struct access *a, void *arg)
 		reply_error(c->out, "ERR no such key");
 		return CMD_DONE;
 	}
-	uint32_t clock = clock_of_item(v.item), idle = ((uint32_t)(access_now(a) / 1000) - clock) & 0xffffff;
 	snprintf(line, sizeof line,
 		 "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
 		 (unsigned long long)v.item.off,
-		 encoding_name(v.encoding), serialized_length(&v), clock, idle);
+		 encoding_name(v.encoding), serialized_length(&v), clock_of_item(v.item), key_idle_seconds(a, &v));
 	reply_status(c->out, line);
 	return CMD_DONE;
 }
@@ -277,7 +276,7 @@ void debug_htstats_key(struct cmd *c)
 /* ---- POPULATE ---- */
 
 #define KEYS_AT_ONCE 64          /* of one transaction */
-#define BYTES_AT_ONCE (1u << 20) /* of their values, unless one alone is longer */
+#define BYTES_AT_ONCE (1u << 20) /* of them and their values, unless one alone is longer */
 
 struct populate {
 	struct cmd *c;
@@ -294,7 +293,7 @@ struct populate {
 /* Names the keys of the next transaction. */
 static void next_keys(struct populate *p)
 {
-	size_t at[KEYS_AT_ONCE + 1], most = p->size == 0 ? KEYS_AT_ONCE : BYTES_AT_ONCE / p->size;
+	size_t at[KEYS_AT_ONCE + 1], most = BYTES_AT_ONCE / (p->prefix.n + p->size + 1);
 
 	buf_clear(&p->names);
 	p->nkeys = 0;

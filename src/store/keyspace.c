@@ -175,7 +175,9 @@ uint32_t key_idle_seconds(const struct access *a, const struct view *v)
 {
 	const struct item *i = at(v->item);
 	uint32_t last = (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> CLOCK_SHIFT);
-	return (clock_of(a->now) - last) & CLOCK_MASK;
+	uint32_t idle = (clock_of(a->now) - last) & CLOCK_MASK;
+	/* More than half of what the clock can tell: used after this command's moment. */
+	return idle > CLOCK_MASK / 2 ? 0 : idle;
 }
 
 bool access_is_long(const struct access *a, size_t n)
