@@ -304,6 +304,12 @@ silent() { ! listens "$@"; }
     expect OK CONFIG SET bind "127.0.0.1"
     silent "$PORT" 127.0.0.2
     expect PONG PING
+    for both in "127.0.0.1 *" "* 127.0.0.1"; do
+        expect "(error) ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses." \
+            CONFIG SET bind "$both"
+        expect PONG PING
+        silent "$PORT" 127.0.0.2
+    done
     expect OK CONFIG SET bind "127.0.0.1 127.0.0.2 -192.0.2.1"
     listens "$PORT" 127.0.0.2
     expect OK CONFIG SET bind "127.0.0.2"

@@ -45,6 +45,7 @@ static int epoll = -1;
 struct opening {
 	const struct config *want;
 	bool again;            /* there are sockets already: none is waited for, and those that will do are kept */
+	bool silenced;         /* these do not listen: who is kept listens again at once, in the order of bind, as at a start */
 	bool kept[LISTENERS];
 	struct listener made[LISTENERS]; /* beyond FD_PRIVATE: there may be no room for old and new ones below */
 	int n;
@@ -188,6 +189,8 @@ static bool open_tcp(struct opening *o, const char *text, bool optional)
 	int old = o->again ? find_bound((struct sockaddr *)&a, n) : -1;
 	if (old >= 0 && o->kept[old])
 		return cannot(o, text, "bind", EADDRINUSE);
+	if (old >= 0 && o->silenced && (failed = again(listeners[old].fd)) != NULL)
+		return cannot(o, text, failed, errno);
 	if (old >= 0) {
 		o->kept[old] = true;
 		return true;
@@ -312,6 +315,12 @@ static void exchange(struct opening *o, int fresh)
 		add(o->made[i].fd, o->made[i].family);
 }
 
+/* Whether some of ours may be what the address is in use by: "*" and one address of it exclude each other. */
+static bool in_our_way(const struct opening *o)
+{
+	return o->why == EADDRINUSE && o->want->port == config->port;
+}
+
 bool listen_rebind(const struct config *want, void (*before)(void))
 {
 	struct opening o = {.want = want, .again = true}, none = o;
@@ -319,16 +328,12 @@ bool listen_rebind(const struct config *want, void (*before)(void))
 	if (fresh < 0)
 		return false;
 	bool good = open_all_tcp(&o);
-	if (!good && o.why == EADDRINUSE) {
-		/* Perhaps in use by ourselves: "*" and one address of it exclude each other. */
+	if (!good && in_our_way(&o)) {
 		silence(&none, true);
+		o.silenced = true;
 		good = open_all_tcp(&o);
 		if (!good)
 			silence(&none, false);
-		else
-			for (int i = 0; i < count; i++)
-				if (o.kept[i] && listen(listeners[i].fd, (int)config->tcp_backlog))
-					log_warning("Cannot listen again: %s", strerror(errno));
 	}
 	if (!good) {
 		close(fresh);
