@@ -222,7 +222,7 @@ fresh() {
     expect '"v"' GET read
     expect '(integer) 1' TOUCH touched nothing
     fresh looked read touched
-    ! fresh looked looked
+    not fresh looked looked
     expect '(nil)' OBJECT IDLETIME nothing
     expect '(integer) 3' TOUCH read read touched
 }
@@ -240,7 +240,7 @@ fresh() {
     # shellcheck disable=SC2046
     same 1200 "$(q MGET $(for i in {301..1500}; do echo "m:$i"; done) | grep -c v)"
     fresh old {k,m}:{1..1500}
-    ! fresh old getex
+    not fresh old getex
     expect '"v"' GETEX getex
     expect '(integer) 0' SETNX setnx w
     expect '(integer) 0' MOVE move 1

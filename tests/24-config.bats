@@ -205,7 +205,7 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     expect OK CONFIG SET requirepass ''
     unset REDISCLI_AUTH
     expect OK CONFIG REWRITE
-    ! grep -q requirepass "$FILE"
+    not grep -q requirepass "$FILE"
 }
 
 @test "CONFIG REWRITE without a file, or where it cannot be written, changes nothing" {

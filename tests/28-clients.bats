@@ -55,7 +55,7 @@ scenario() { timeout 100 "$ROOT/tests/lib/clients" "$1" "$PORT" "$SERVER_PID" 3>
     q SET x 2 >"$BATS_TEST_TMPDIR/waiting" 2>&1 3>&- &
     eventually 10 one_waits
     stop_server
-    ! grep -q OK "$BATS_TEST_TMPDIR/waiting"
+    not grep -q OK "$BATS_TEST_TMPDIR/waiting"
 }
 one_waits() { [[ $(field blocked_clients) == 1 ]]; }
 

@@ -58,7 +58,7 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
     expect '(integer) 1' CLIENT KILL TYPE normal
     exec {FD}>&-
     [[ $(q INFO processes) =~ worker:[^$'\n']*died=0 ]]
-    ! grep 'was ended by signal' "$SERVER_LOG"
+    not grep 'was ended by signal' "$SERVER_LOG"
     stop_server
 }
 
@@ -95,7 +95,7 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
     only_bulkhead
     own_server --lock-timeout 0
     scenario left_alone
-    ! grep 'has been stopped for' "$SERVER_LOG"
+    not grep 'has been stopped for' "$SERVER_LOG"
     stop_server
 }
 
@@ -113,6 +113,6 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
     only_bulkhead
     own_server
     scenario frozen
-    ! grep -E 'was ended|is killed' "$SERVER_LOG"
+    not grep -E 'was ended|is killed' "$SERVER_LOG"
     stop_server
 }

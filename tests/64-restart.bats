@@ -208,7 +208,7 @@ turned_away() { ! q PING >/dev/null 2>&1; }
     refused 'exists and is not a store'
     rm "$(object)"
     ln -s /etc/passwd "$(object)"
-    ! again
+    not again
     logged 'Cannot open shared memory'
     rm "$(object)"
     ((EUID != 0)) && return

@@ -107,7 +107,7 @@ nobody_has() {
     same 0 "$(grep -c 'crashed' "$LOG" || true)"
     stop_server
     grep -q 'bye bye' "$LOG"
-    ! grep -q 'bye bye' "$LOG.1"
+    not grep -q 'bye bye' "$LOG.1"
 }
 
 @test "a client's process that was there before SIGHUP writes to the new log" {
@@ -119,7 +119,7 @@ nobody_has() {
     eventually 10 nobody_has "$LOG.1"
     printf '*1\r\n!x\r\n' >&"$FD"
     eventually 5 grep -q 'Protocol error' "$LOG"
-    ! grep -q 'Protocol error' "$LOG.1"
+    not grep -q 'Protocol error' "$LOG.1"
     # What its crash has to say too.
     exec {FD}>&-
     q DEBUG SEGFAULT || true
@@ -227,7 +227,7 @@ times_ready() { (($(grep -c 'READY=1' "$TOLD") == $1)); }
     expect PONG PING
     # Nobody but the supervisor speaks, and nobody else knows where to.
     hold 1
-    ! for pid in $(children); do tr '\0' '\n' <"/proc/$pid/environ"; done | grep NOTIFY_SOCKET
+    for pid in $(children); do not grep -a NOTIFY_SOCKET "/proc/$pid/environ"; done
     kill -HUP "$SERVER_PID"
     eventually 10 told 'RELOADING=1 MONOTONIC_USEC=[0-9]*$'
     eventually 10 times_ready 2
@@ -235,7 +235,7 @@ times_ready() { (($(grep -c 'READY=1' "$TOLD") == $1)); }
     kill -TERM "$SERVER_PID"
     wait "$SERVER_PID"
     told 'STOPPING=1 .*EXTEND_TIMEOUT_USEC=[0-9]*$'
-    ! grep -qv "^$SERVER_PID " "$TOLD"
+    not grep -qv "^$SERVER_PID " "$TOLD"
 }
 
 @test "systemd is told at an abstract address too, and found by supervised auto" {
@@ -273,7 +273,7 @@ times_ready() { (($(grep -c 'READY=1' "$TOLD") == $1)); }
     done
     alive "$SERVER_PID"
     times_ready 1
-    ! grep -q 'STOPPING' "$TOLD"
+    not grep -q 'STOPPING' "$TOLD"
     stop_server
 }
 answers_v() { [[ $(q GET k 2>/dev/null) == v ]]; }
@@ -286,7 +286,7 @@ answers_v() { [[ $(q GET k 2>/dev/null) == v ]]; }
     kill -USR2 "$SERVER_PID"
     eventually 20 times_ready 2
     told 'RELOADING=1'
-    ! grep -q STOPPING "$TOLD"
+    not grep -q STOPPING "$TOLD"
     eventually 10 answers_v
     stop_server
     told 'STOPPING=1'
@@ -447,7 +447,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
         [[ -s $to/$file ]]
     done
     # Nothing names a folder that is not the one asked for.
-    ! grep -rl /usr/local "$to/etc" "$to/usr/lib"
+    not grep -rl /usr/local "$to/etc" "$to/usr/lib"
     grep -q '^ExecStart=/usr/bin/bulkhead-server /etc/bulkhead/bulkhead.conf ' "$to/usr/lib/systemd/system/bulkhead.service"
     grep -qx 'dir /var/lib/bulkhead' "$to/etc/bulkhead/bulkhead.conf"
     grep -qx 'logfile /var/log/bulkhead/bulkhead.log' "$to/etc/bulkhead/bulkhead.conf"
@@ -560,7 +560,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     available systemd-analyze systemd || skip "systemd-analyze is not to be had"
     run systemd-analyze --man=no verify "$PLACE/lib/systemd/system/bulkhead.service"
     # What it says of other units of the machine is theirs.
-    ! grep bulkhead <<<"$output"
+    not grep bulkhead <<<"$output"
     same 0 "$status"
     for line in Type=notify KillMode=mixed OOMPolicy=continue TasksMax=infinity LimitCORE=0 RemoveIPC=no User=bulkhead; do
         grep -qx "$line" "$PLACE/lib/systemd/system/bulkhead.service"

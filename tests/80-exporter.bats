@@ -68,7 +68,7 @@ metric() { sed -n "s/^$1 //p" "$BATS_TEST_TMPDIR/ours"; }
     same 1 "$(metric redis_connected_clients)"
     (($(metric redis_memory_used_bytes | python3 -c 'print(int(float(input())))') > 0))
     grep -q '^redis_instance_info{.*redis_version="7.0.15"' "$BATS_TEST_TMPDIR/ours"
-    ! grep -i 'level=err' "$BATS_TEST_TMPDIR/ours.log"
+    not grep -i 'level=err' "$BATS_TEST_TMPDIR/ours.log"
 }
 
 @test "the exporter finds the same metrics as with redis-server" {

@@ -16,6 +16,9 @@ only_bulkhead() { ! target_is_redis || skip "redis-server has no such thing"; }
 
 fail() { printf '%s\n' "$@" >&2; return 1; }
 
+# not COMMAND...: the command must fail. (A bare "! command" in the middle of a test never fails it.)
+not() { ! "$@" || fail "succeeded, and should not: $*"; }
+
 # alive PID: true while the process runs (a zombie is dead).
 alive() {
     local stat
