@@ -309,3 +309,32 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     [[ $(q LATENCY DOCTOR) == *lock-wait:* ]]
     stop_server
 }
+
+@test "INFO: processor time never goes backwards, whoever comes and goes" {
+    local i n told=(0 0 0 0) now
+    for i in {1..60}; do
+        q SET k "$i" >/dev/null
+        mapfile -t now < <(q INFO cpu | tr -d '\r.' | sed -n 's/^used_cpu_[a-z]*\(_main_thread\)\?:0*\([0-9]\)/\2/p')
+        same 4 ${#now[@]}
+        for n in 0 1 2 3; do ((now[n] >= told[n])) || fail "${told[*]}, then ${now[*]}"; done
+        told=("${now[@]}")
+    done
+    ((told[0] + told[1] > 0))
+}
+
+@test "INFO: rdb_changes_since_last_save counts each key that a flush removes" {
+    changes() {
+        local before after
+        before=$(field rdb_changes_since_last_save)
+        q "$@" >/dev/null
+        after=$(field rdb_changes_since_last_save)
+        echo $((after - before))
+    }
+    q FLUSHALL >/dev/null
+    same 0 "$(changes FLUSHALL)"
+    same 3 "$(changes MSET a 1 b 2 c 3)"
+    q -n 3 SET d 4 >/dev/null
+    same 3 "$(changes FLUSHDB)"
+    same 1 "$(changes FLUSHALL ASYNC)"
+    same 0 "$(changes FLUSHDB)"
+}

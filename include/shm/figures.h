@@ -19,6 +19,7 @@ struct rate_sample {
 
 struct figures {
 	struct rate_sample samples[2]; /* the newer, the older */
+	_Atomic int64_t cpu_told[4];   /* us; the most that INFO has told: user and system time of all, and of the supervisor */
 	struct event_series events[EVENTS];
 	struct shared_stats stats;
 };

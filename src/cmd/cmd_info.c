@@ -260,8 +260,8 @@ static void section_cpu(struct buf *b)
 	struct cpu_times t;
 
 	info_cpu(&t);
-	field_time(b, "used_cpu_sys", t.sys + t.ended_sys);
-	field_time(b, "used_cpu_user", t.user + t.ended_user);
+	field_time(b, "used_cpu_sys", t.sys);
+	field_time(b, "used_cpu_user", t.user);
 	field_time(b, "used_cpu_sys_children", t.ended_sys);
 	field_time(b, "used_cpu_user_children", t.ended_user);
 	field_time(b, "used_cpu_sys_main_thread", t.supervisor_sys);

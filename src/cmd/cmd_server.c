@@ -8,6 +8,7 @@
 #include "args.h"
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/num.h"
 #include "shm/channel.h"
 
@@ -32,6 +33,21 @@ enum cmd_result cmd_dbsize(struct cmd *c)
 
 /* ---- whole databases ---- */
 
+/* All stripes held. */
+static uint64_t keys_of(uint32_t db)
+{
+	struct db_stats stats;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < (uint32_t)config->databases; i++) {
+		if (db != DB_ALL && db != i)
+			continue;
+		db_stats(i, &stats);
+		n += stats.keys;
+	}
+	return n;
+}
+
 static enum cmd_result flush_databases(struct cmd *c, uint32_t db)
 {
 	bool async = c->argc == 2 && arg_ieq(&c->argv[1], "ASYNC");
@@ -40,9 +56,12 @@ static enum cmd_result flush_databases(struct cmd *c, uint32_t db)
 		reply_syntax(c);
 		return CMD_DONE;
 	}
+	uint64_t keys = keys_of(db);
 	if (!db_flush(c->access, db))
 		return reply_oom(c);
 	effect_self(c);
+	/* Each key is a change; where there was none, nothing has changed. */
+	c->changes = keys;
 	c->sweep = !async;
 	reply_ok(c->out);
 	return CMD_DONE;

@@ -122,16 +122,35 @@ static void add_ended(struct cpu_times *out)
 	out->ended_sys = sys * 1000000 / tick;
 }
 
+/*
+ * Monitors take less than before for a restart. But the time of a process that is ending is told by neither clock for a moment, that of the ended
+ * in ticks only, and the parts of one that runs by an estimate: so what was told once stays.
+ */
+static void never_less(_Atomic int64_t *told, int64_t *us)
+{
+	int64_t before = atomic_load(told);
+
+	while (before < *us && !atomic_compare_exchange_weak(told, &before, *us))
+		;
+	*us = before > *us ? before : *us;
+}
+
 void info_cpu(struct cpu_times *out)
 {
 	memset(out, 0, sizeof *out);
+	/* First, so that nobody is counted twice. */
+	add_ended(out);
 	add_process(out, control->supervisor_pid);
 	out->supervisor_user = out->user;
 	out->supervisor_sys = out->sys;
 	for (uint32_t slot = 1; slot < slots_end(); slot++)
 		if (slot_pid(slot) != 0)
 			add_process(out, slot_pid(slot));
-	add_ended(out);
+	out->user += out->ended_user;
+	out->sys += out->ended_sys;
+	int64_t *const times[4] = {&out->user, &out->sys, &out->supervisor_user, &out->supervisor_sys};
+	for (int i = 0; i < 4; i++)
+		never_less(&figures->cpu_told[i], times[i]);
 }
 
 /* ---- memory ---- */
@@ -233,9 +252,12 @@ void info_rates(struct rates *out)
 	struct rate_sample now = sample_now(), newer = figures->samples[0], older = figures->samples[1];
 	struct rate_sample start = {.ms = now.ms - (clock_wall_ms() - control->start_ms)};
 
-	if (check_of(&newer) != newer.check || newer.ms > now.ms)
+	/* Just now, or in the future, if the wall clock was set back. */
+	if (start.ms > now.ms - RATE_MS)
+		start.ms = now.ms - RATE_MS;
+	if (check_of(&newer) != newer.check || newer.ms > now.ms || newer.ms < 0)
 		newer = start;
-	if (check_of(&older) != older.check || older.ms > newer.ms)
+	if (check_of(&older) != older.check || older.ms > newer.ms || older.ms < 0)
 		older = start;
 	if (now.ms - newer.ms >= RATE_MS) {
 		now.check = check_of(&now);

@@ -20,7 +20,7 @@ void info_refresh(void);
 
 /* Processor time of the running processes, and of those that have ended; microseconds. */
 struct cpu_times {
-	int64_t user, sys, ended_user, ended_sys;
+	int64_t user, sys, ended_user, ended_sys; /* the first two: of all, the ended too */
 	int64_t supervisor_user, supervisor_sys; /* its part of user and sys */
 };
 void info_cpu(struct cpu_times *out);
