@@ -66,15 +66,17 @@ value() { q CONFIG GET "$1" | tail -n +2; }
 
 @test "directives that are commented out in the file that comes with the server can be used" {
     only_bulkhead
-    # The default of each, except for those that describe something else than a value.
-    grep -E '^# [a-z0-9_-]+ ' "$ROOT/init/bulkhead.conf" | sed 's/^# //' |
-        grep -v "for example" >"$BATS_TEST_TMPDIR/lines"
+    # The default of each, or its example, with the machine's folder replaced.
+    grep -E '^# [a-z0-9_-]+ ' "$ROOT/init/bulkhead.conf" |
+        sed "s/^# //; s,/run/bulkhead[/.],$BATS_TEST_TMPDIR/," >"$BATS_TEST_TMPDIR/lines"
     while read -r line; do
         name=${line%% *}
         [[ -n $(q CONFIG GET "$name") ]] || continue
         printf '%s\n' "$line"
     done <"$BATS_TEST_TMPDIR/lines" >"$BATS_TEST_TMPDIR/text"
     [[ $(wc -l <"$BATS_TEST_TMPDIR/text") -gt 50 ]]
+    grep -E '^(unixsocket|pidfile) ' "$BATS_TEST_TMPDIR/text" | wc -l | grep -qx 2
+    grep '^rename-command ' "$BATS_TEST_TMPDIR/lines" >>"$BATS_TEST_TMPDIR/text"
     file_server "$(cat "$BATS_TEST_TMPDIR/text")"
     same PONG "$(q PING)"
 }

@@ -69,6 +69,20 @@ all_replies() {
 @test "as redis-cli: every type of reply, own delimiters" { all_replies --raw -d '|' -D ';' -e; }
 @test "as redis-cli: pushes when asked for" { all_replies --show-pushes yes --no-raw; }
 
+@test "as redis-cli: replies that are cut off, however much was announced" {
+    need_redis_cli
+    local reply
+    for reply in '' '$5\r\nab' '$1000000000000\r\nab' '*1000000000\r\n:1\r\n' '%1\r\n$1\r\na\r\n' '+O'; do
+        alike -p "$(cat "$SAYS")" HANGUP "$reply"
+    done
+}
+
+@test "--scan: a server that answers something else" {
+    # The parrot answers with SCAN's own words.
+    run "$BULKHEAD_CLI" -p "$(cat "$SAYS")" --scan
+    [[ $status -eq 1 && $output == *"not the reply that was expected"* ]]
+}
+
 @test "as redis-cli: commands of a server, in each mode" {
     need_redis_cli
     q MSET a 1 b 'two words' c $'\xff\x00' >/dev/null

@@ -521,6 +521,18 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     kill "$other"
 }
 
+@test "SysV script: who may not know whether it runs is told that, and changes nothing" {
+    ((EUID == 0)) || skip "not root"
+    start_service
+    for action in status start stop reload restart; do
+        run -4 su -s /bin/sh daemon -c "$SCRIPT $action" 3>&-
+    done
+    expect PONG PING
+    service stop
+    run -4 su -s /bin/sh daemon -c "$SCRIPT start" 3>&-
+    run -3 su -s /bin/sh daemon -c "$SCRIPT status" 3>&-
+}
+
 @test "SysV script: a start that fails says so" {
     start_service
     local taken=$PORT
@@ -528,7 +540,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     echo "DAEMON_ARGS='--port $taken'" >>"$PLACE/etc/default/bulkhead"
     mv "$PLACE/run/bulkhead/bulkhead.pid" "$PLACE/run/bulkhead/first"
     run -1 service start
-    [[ $output == *'did not start'* ]]
+    [[ $output == *"did not start; its log says why: $PLACE/var/log/bulkhead/bulkhead.log"* ]]
     echo "DAEMON_ARGS='--no-such-thing 1'" >>"$PLACE/etc/default/bulkhead"
     run -1 service start
     [[ $output == *'no-such-thing'* && $output == *'did not start'* ]]

@@ -239,7 +239,10 @@ bool cli_receive(struct cli_conn *c, struct reply_node *out, bool *closed)
 		case REPLY_MORE:
 			break;
 		}
-		size_t room = c->parser.wanted > READ_SIZE ? c->parser.wanted : READ_SIZE;
+		/* What is announced may never come: the buffer grows with what has. */
+		size_t room = c->parser.wanted < c->in.len ? c->parser.wanted : c->in.len;
+		if (room < READ_SIZE)
+			room = READ_SIZE;
 		/* A signal that comes before the call must not be lost in it. */
 		if (!wait_readable(c->fd))
 			return failed(c, "");

@@ -130,6 +130,17 @@ static void print_key(const struct cli_options *o, const struct reply_node *key)
 	buf_deinit(&line);
 }
 
+/* A cursor and names: the server may be any, or none. */
+static bool is_page_of_keys(const struct reply_node *r)
+{
+	if (r->type != REPLY_ARRAY || r->n != 2 || r->elem[0].type != REPLY_STRING || r->elem[1].type != REPLY_ARRAY)
+		return false;
+	for (size_t i = 0; i < r->elem[1].n; i++)
+		if (r->elem[1].elem[i].type != REPLY_STRING)
+			return false;
+	return true;
+}
+
 static int run_scan(struct cli_conn *c)
 {
 	const struct cli_options *o = c->options;
@@ -142,7 +153,7 @@ static int run_scan(struct cli_conn *c)
 		struct reply_node r;
 		if (!cli_ask(c, &r, o->pattern.p ? 4 : 2, argv))
 			return give_up(c);
-		if (r.type != REPLY_ARRAY || r.n != 2 || r.elem[0].type != REPLY_STRING)
+		if (!is_page_of_keys(&r))
 			return refused(&r);
 		snprintf(cursor, sizeof(cursor), "%s", r.elem[0].str);
 		for (size_t i = 0; i < r.elem[1].n; i++)

@@ -38,7 +38,8 @@ static _Noreturn void wait_until_serving(int end, pid_t pid)
 		_exit(0);
 	int status = 0;
 	waitpid(pid, &status, 0);
-	fprintf(stderr, "Bulkhead did not start; its log says why\n");
+	fprintf(stderr, "Bulkhead did not start; its log says why%s%s\n", *config->logfile ? ": " : "",
+		config->logfile);
 	_exit(WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1);
 }
 
