@@ -105,6 +105,7 @@ value() { q CONFIG GET "$1" | tail -n +2; }
 @test "mistakes in the file are reported with file and line, also of an included one" {
     only_bulkhead
     refused_in_file "nosuch 1" 'Bad directive or wrong number of arguments'
+    refused_in_file "cluster-announce-hostname $(printf 'x%.0s' {1..256})" 'Hostnames must be less than 256 characters'
     refused_in_file "port 'a" 'Unbalanced quotes in configuration line'
     refused_in_file "rename-command GET" 'Bad directive or wrong number of arguments'
     refused_in_file "rename-command NOSUCH x" 'No such command in rename-command'
@@ -117,9 +118,11 @@ value() { q CONFIG GET "$1" | tail -n +2; }
 
 @test "a secret is not shown by the report about its line" {
     only_bulkhead
-    printf 'masterauth verysecret 2\n' >"$BATS_TEST_TMPDIR/bad.conf"
-    run timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/bad.conf"
-    [[ $status == 1 && $output != *verysecret* && $output == *"'masterauth'"* ]] || fail "$output"
+    for line in 'masterauth verysecret 2' 'masterauth "verysecret' 'masterauth "very"secret'; do
+        printf '%s\n' "$line" >"$BATS_TEST_TMPDIR/bad.conf"
+        run timeout 20 "$BULKHEAD_SERVER" "$BATS_TEST_TMPDIR/bad.conf"
+        [[ $status == 1 && $output != *secret* && $output == *"'masterauth'"* ]] || fail "$output"
+    done
 }
 
 @test "the command line: forms of options" {
@@ -221,6 +224,16 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     rmdir "$FILE"
     expect OK CONFIG REWRITE
     grep -q '^dir ' "$FILE"
+}
+
+@test "CONFIG REWRITE where the file is gone: the new one, which may hold passwords, is its owner's alone" {
+    only_bulkhead
+    file_server $'save ""\n'
+    rm "$FILE"
+    expect OK CONFIG SET masterauth verysecret
+    expect OK CONFIG REWRITE
+    same 600 "$(stat -c %a "$FILE")"
+    grep -q verysecret "$FILE"
 }
 
 @test "protected parameters: enable-protected-configs" {

@@ -24,6 +24,7 @@
 #define ARENA (128u << 10)
 #define MAPPINGS 8u /* of secret memory: one, and another for what does not fit */
 #define READ_TRIES 1000
+#define HOST_NAME_SIZE 256u /* with the NUL, as Redis has it */
 
 #define WORDS(field, ...) static const struct config_word words_##field[] = {__VA_ARGS__, {NULL, 0}}
 WORDS(maxmemory_policy, {"volatile-lru", POLICY_VOLATILE_LRU}, {"volatile-lfu", POLICY_VOLATILE_LFU},
@@ -166,9 +167,14 @@ static const char *assign_secret(struct config_draft *d, const struct param *p, 
 	return NULL;
 }
 
-static bool is_host_name(const char *s)
+static const char *check_host_name(const char *s)
 {
-	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == strlen(s);
+	size_t n = strlen(s);
+	if (n >= HOST_NAME_SIZE)
+		return "Hostnames must be less than 256 characters";
+	if (strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != n)
+		return "Hostnames may only contain alphanumeric characters, hyphens or dots";
+	return NULL;
 }
 
 /* Whether this machine knows the locale; that of the environment is taken as it is. */
@@ -225,7 +231,7 @@ static const char *settle(struct config *c, const struct param *p)
 	case AT(locale_collate):
 		return is_locale(text) ? NULL : "Invalid locale name";
 	case AT(cluster_announce_hostname):
-		return is_host_name(text) ? NULL : "Hostnames may only contain alphanumeric characters, hyphens or dots";
+		return check_host_name(text);
 	case AT(dbfilename):
 		return strchr(text, '/') ? "dbfilename can't be a path, just a filename" : NULL;
 	case AT(appendfilename):

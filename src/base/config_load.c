@@ -219,6 +219,14 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 		fail(at, p->type == PARAM_SECRET ? p->name : line, p->type == PARAM_SECRET ? strlen(p->name) : n, why);
 }
 
+static size_t first_word(const char *line, size_t n)
+{
+	size_t i = 0;
+	while (i < n && !str_is_space((unsigned char)line[i]))
+		i++;
+	return i;
+}
+
 static void load_line(struct config_draft *d, const struct place *at, char *line, size_t n, char *scratch)
 {
 	while (n && str_is_space((unsigned char)line[n - 1]))
@@ -229,8 +237,10 @@ static void load_line(struct config_draft *d, const struct place *at, char *line
 		return;
 	struct arg_list words = {0};
 	memcpy(scratch, line, n);
-	if (!str_split_args(scratch, n, &words))
-		fail(at, line, n, "Unbalanced quotes in configuration line");
+	if (!str_split_args(scratch, n, &words)) {
+		struct arg name = {line, first_word(line, n)};
+		fail(at, line, hides(&name) ? name.n : n, "Unbalanced quotes in configuration line");
+	}
 	if (words.n)
 		load_words(d, at, &words, line, n);
 	arg_list_deinit(&words);

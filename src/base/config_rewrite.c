@@ -251,12 +251,12 @@ static void sync_folder(const char *file)
 	close(fd);
 }
 
-/* The old file's owner and mode are the new one's: it may hold passwords. */
+/* The old file's owner and mode are the new one's: it may hold passwords. Where there is none, the owner alone may read it. */
 static bool replace_file(const char *file, const struct stat *old)
 {
 	char temporary[CONFIG_TEXT + 32];
 	snprintf(temporary, sizeof temporary, "%s-%d.tmp", file, (int)getpid());
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, old ? 0600 : 0644);
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
 	bool good = io_write_full(fd, w->out.data, w->out.len) == 0;
