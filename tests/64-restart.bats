@@ -334,6 +334,32 @@ upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }
 }
 ten_keys() { [[ $(q DBSIZE) == 10 ]]; }
 
+@test "SIGUSR2 with a configuration that cannot be read: refused, the service goes on" {
+    stop_server
+    local conf=$BATS_TEST_TMPDIR/conf
+    echo "maxclients 100" >"$conf"
+    "$BULKHEAD_SERVER" "$conf" --port "$KEPT_PORT" --dir "$SERVER_DIR" --daemonize yes --pidfile "$SERVER_DIR/pid" --logfile "$SERVER_DIR/log" 3>&-
+    SERVER_LOG=$SERVER_DIR/log
+    eventually 10 upgraded 0
+    SERVER_PID=$(<"$SERVER_DIR/pid")
+    fill 10
+    echo "no-such-thing 1" >>"$conf"
+    kill -USR2 "$SERVER_PID"
+    eventually 10 grep -q "Not upgrading: .* at line 2 of $conf .*no-such-thing" "$SERVER_LOG"
+    expect '(integer) 10' DBSIZE
+    rm "$conf"
+    kill -USR2 "$SERVER_PID"
+    eventually 10 grep -q "Not upgrading: .*$conf.* No such file" "$SERVER_LOG"
+    expect '(integer) 10' DBSIZE
+    echo "maxclients 101" >"$conf"
+    kill -USR2 "$SERVER_PID"
+    eventually 10 upgraded 1
+    expect '(integer) 10' DBSIZE
+    same 101 "$(q CONFIG GET maxclients | tail -n 1)"
+    kill -TERM "$SERVER_PID"
+    eventually 10 dead "$SERVER_PID"
+}
+
 @test "SIGUSR2 after CONFIG SET requirepass: refused, for the next binary would not know it" {
     expect OK CONFIG SET requirepass secret
     kill -USR2 "$SERVER_PID"

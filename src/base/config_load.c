@@ -326,7 +326,8 @@ static _Noreturn void usage(int status)
 		"       bulkhead-server -v or --version\n"
 		"       bulkhead-server -h or --help\n"
 		"       bulkhead-server --check PORT, STORE or PATH (verify the data that no server has)\n"
-		"       bulkhead-server --store-format (which data in shared memory it can go on with)\n\n"
+		"       bulkhead-server --store-format [arguments of a start] (which data in shared memory it can go on with;\n"
+		"                       whether it takes the configuration)\n\n"
 		"Examples:\n"
 		"       bulkhead-server (run the server with the defaults)\n"
 		"       echo 'maxmemory 128mb' | bulkhead-server -\n"
@@ -343,18 +344,27 @@ static void answer_and_exit(const char *option)
 		       (int)sizeof(long) * 8);
 		exit(0);
 	}
-	if (strcmp(option, "--store-format") == 0) {
-		printf("%s\n", BULKHEAD_STORE_BUILD);
-		exit(0);
-	}
 	if (strcmp(option, "-h") == 0 || strcmp(option, "--help") == 0)
 		usage(0);
 	if (option[0] == '-' && option[1] != '-' && option[1] != 0)
 		usage(1);
 }
 
+/* --store-format: the answer first, so that it is there whatever is said of the configuration that may follow. */
+static bool answer_format(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "--store-format") != 0)
+		return false;
+	printf("%s\n", BULKHEAD_STORE_BUILD);
+	fflush(stdout);
+	return true;
+}
+
 void config_load(int argc, char **argv, config_renamer *rename)
 {
+	bool only_check = answer_format(argc, argv);
+	if (only_check)
+		argc--, argv++;
 	struct config_draft *d = config_draft_create();
 	if (!d)
 		fatal("Out of memory");
@@ -379,6 +389,8 @@ void config_load(int argc, char **argv, config_renamer *rename)
 	if (from_stdin)
 		load_file(d, "-", 0);
 	load_options(d, argc - first, argv + first);
+	if (only_check)
+		exit(0);
 	if (d->values.daemonize && !*d->values.pidfile)
 		strcpy(d->values.pidfile, DEFAULT_PID_FILE);
 	if (!getcwd(d->values.dir, sizeof d->values.dir))

@@ -78,44 +78,87 @@ static bool password_changed(void)
 
 /* ---- may it be done? ---- */
 
-/* What the binary says when asked for its store's format; false when it says nothing in time. */
-static bool ask(char *answer, size_t cap)
+/* Starts the binary as it will be started, but asking; its words come from `out`. Returns the error. */
+static int spawn_asking(pid_t *pid, int out)
 {
-	char *argv[] = {(char[]){"bulkhead-server"}, (char[]){"--store-format"}, NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t how;
 	sigset_t none;
-	int ends[2];
-	pid_t pid;
-	if (pipe2(ends, O_CLOEXEC))
-		return false;
+	int n = 0;
+	while (arguments[n])
+		n++;
+	char **argv = calloc((size_t)n + 2, sizeof *argv);
+	if (!argv)
+		return ENOMEM;
+	argv[0] = (char[]){"bulkhead-server"};
+	argv[1] = (char[]){"--store-format"};
+	for (int i = 1; i < n; i++)
+		argv[i + 1] = arguments[i];
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
+	if (*folder)
+		posix_spawn_file_actions_addchdir_np(&files, folder);
 	posix_spawnattr_init(&how);
 	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK);
 	posix_spawnattr_setsigmask(&how, &none);
-	int e = posix_spawn(&pid, config->executable, &files, &how, argv, environ);
+	int e = posix_spawn(pid, config->executable, &files, &how, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&how);
+	free(argv);
+	return e;
+}
+
+/* All that comes until the other side ends or nothing comes for long. */
+static size_t read_answer(int from, char *answer, size_t cap)
+{
+	size_t len = 0;
+	while (len < cap - 1) {
+		struct pollfd p = {.fd = from, .events = POLLIN};
+		ssize_t n = poll(&p, 1, ASK_MS) == 1 ? read(from, answer + len, cap - 1 - len) : 0;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	answer[len] = 0;
+	return len;
+}
+
+/* Asks the binary for its store's format, `answer`, and for what it has against the configuration, `objection`, both in a buffer that is
+ * overwritten by the next call. False when it says nothing in time, with the error if there is one in errno. */
+static bool ask(char **answer, char **objection)
+{
+	static char text[2048];
+	int ends[2], status = 0;
+	pid_t pid;
+	if (pipe2(ends, O_CLOEXEC))
+		return false;
+	int e = spawn_asking(&pid, ends[1]);
 	io_close(&ends[1]);
-	ssize_t n = 0;
+	size_t n = 0;
 	if (e == 0) {
-		struct pollfd p = {.fd = ends[0], .events = POLLIN};
-		if (poll(&p, 1, ASK_MS) == 1)
-			n = read(ends[0], answer, cap - 1);
+		n = read_answer(ends[0], text, sizeof text);
+		siginfo_t over = {0};
+		for (int tries = 0; tries < 100 && waitid(P_PID, (id_t)pid, &over, WEXITED | WNOHANG | WNOWAIT) == 0 && !over.si_pid; tries++)
+			usleep(10000);
 		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		waitpid(pid, &status, 0);
 	}
 	io_close(&ends[0]);
-	answer[n > 0 ? strcspn(answer, "\n") : 0] = 0;
+	char *end = n ? text + strcspn(text, "\n") : text;
+	*answer = text;
+	*objection = status == 0 || !*end ? NULL : end + 1 + strspn(end + 1, "\n");
+	*end = 0;
+	for (char *c = *objection; c && *c; c++)
+		*c = *c == '\n' ? ' ' : *c;
 	errno = e;
-	return e == 0 && n > 0;
+	return n > 0;
 }
 
 bool upgrade_possible(void)
 {
-	char answer[128] = "";
+	char *answer, *objection;
 	if (from_stdin) {
 		log_warning("Not upgrading: the configuration was read from standard input and cannot be read again");
 		return false;
@@ -128,14 +171,21 @@ bool upgrade_possible(void)
 		log_warning("Not upgrading: port was changed by CONFIG SET, and the data is that of the server on port %d", (int)first_port);
 		return false;
 	}
-	if (!ask(answer, sizeof answer)) {
+	if (!*config->executable) {
+		log_warning("Not upgrading: without /proc it is not known which binary this is");
+		return false;
+	}
+	if (!ask(&answer, &objection)) {
 		log_warning("Not upgrading: %s does not say which format of store it works on%s%s", config->executable,
 			    errno ? ": " : "", errno ? strerror(errno) : "");
 		return false;
 	}
 	const char *theirs = strstr(answer, "format "), *ours = strstr(BULKHEAD_STORE_BUILD, "format ");
-	if (theirs && strcmp(theirs, ours) == 0)
-		return true;
+	if (theirs && strcmp(theirs, ours) == 0) {
+		if (objection)
+			log_warning("Not upgrading: %s", *objection ? objection : "its check of the configuration did not end");
+		return !objection;
+	}
 	log_warning("Not upgrading: %s is Bulkhead %s; the data in memory is of Bulkhead %s", config->executable, answer,
 		    BULKHEAD_STORE_BUILD);
 	return false;
