@@ -549,6 +549,22 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     service stop
 }
 
+@test "SysV script: a restart with a configuration that would not start keeps the server and its data" {
+    start_service
+    expect OK SET k v
+    cp "$PLACE/etc/bulkhead/bulkhead.conf" "$BATS_TEST_TMPDIR/conf"
+    echo 'no-such-thing 1' >>"$PLACE/etc/bulkhead/bulkhead.conf"
+    for action in restart force-reload try-restart; do
+        run -6 service "$action"
+        [[ $output == *'no-such-thing'*'goes on as it is'* ]]
+    done
+    expect '"v"' GET k
+    cat "$BATS_TEST_TMPDIR/conf" >"$PLACE/etc/bulkhead/bulkhead.conf"
+    service restart
+    expect '(nil)' GET k
+    service stop
+}
+
 @test "SysV script: one that does not stop is killed" {
     start_service
     echo STOP_SECONDS=1 >>"$PLACE/etc/default/bulkhead"
