@@ -641,9 +641,30 @@ openrc() {
 @test "OpenRC script" {
     [[ $(openrc depend) == *'need localmount'* ]]
     [[ $(openrc start_pre) == *'checkpath --directory --mode 0750 --owner bulkhead:bulkhead /var/lib/bulkhead /var/log/bulkhead'* ]]
-    [[ $(openrc reload) == *'start-stop-daemon --signal HUP --pidfile /run/bulkhead/bulkhead.pid'* ]]
-    [[ $(openrc upgrade) == *'--signal USR2'* ]]
     [[ $(openrc depend) == *'/usr/local/bin/bulkhead-server /etc/bulkhead/bulkhead.conf  --supervised no --daemonize yes --pidfile /run/bulkhead/bulkhead.pid' ]]
+}
+
+# told_by ACTION: the number of the signal that the script sends.
+told_by() {
+    local pid status=0
+    sleep 100 3>&- &
+    pid=$!
+    echo "$pid" >"$BATS_TEST_TMPDIR/bulkhead.pid"
+    rundir=$BATS_TEST_TMPDIR openrc "$1" >/dev/null
+    wait "$pid" || status=$?
+    echo $((status - 128))
+}
+@test "OpenRC script: reload, upgrade; a restart that would not start another server is none" {
+    same 1 "$(told_by reload)"
+    same 12 "$(told_by upgrade)"
+    # shellcheck disable=SC2016
+    local act='command_args=; . "$0"; command=$1; stop_pre'
+    echo 'no-such-thing 1' >"$BATS_TEST_TMPDIR/conf"
+    run -1 env RC_CMD=restart cfgfile="$BATS_TEST_TMPDIR/conf" sh -euc "$act" "$ROOT/init/bulkhead.openrc" "$BULKHEAD_SERVER"
+    [[ $output == *no-such-thing* ]]
+    RC_CMD=stop cfgfile=$BATS_TEST_TMPDIR/conf sh -euc "$act" "$ROOT/init/bulkhead.openrc" "$BULKHEAD_SERVER"
+    : >"$BATS_TEST_TMPDIR/conf"
+    RC_CMD=restart cfgfile=$BATS_TEST_TMPDIR/conf sh -euc "$act" "$ROOT/init/bulkhead.openrc" "$BULKHEAD_SERVER"
 }
 
 @test "logrotate" {
