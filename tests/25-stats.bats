@@ -58,9 +58,9 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
 }
 
 @test "commandstats: the time of a command that waits is its own, not its neighbours'" {
-    printf 'PING\nPING\nDEBUG SLEEP 0.1\nPING\n' | tr '\n' '\0' | sed 's/\x00/\r\n/g' | redis-cli -p "$PORT" --pipe >/dev/null
-    (($(stat debug usec) >= 100000 && $(stat debug usec) < 5000000))
-    (($(stat ping usec) < 100000))
+    printf 'PING\nPING\nDEBUG SLEEP 0.6\nPING\n' | tr '\n' '\0' | sed 's/\x00/\r\n/g' | redis-cli -p "$PORT" --pipe >/dev/null
+    (($(stat debug usec) >= 500000 && $(stat debug usec) < 5000000))
+    (($(stat ping usec) < 400000))
 }
 
 @test "commandstats: processes that have ended are counted, however they ended" {
@@ -147,13 +147,13 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
 @test "LATENCY: events are watched from the threshold on" {
     q DEBUG SLEEP 0.01 >/dev/null
     expect '(empty array)' LATENCY LATEST
-    expect OK CONFIG SET latency-monitor-threshold 50
-    q DEBUG SLEEP 0.2 >/dev/null
+    expect OK CONFIG SET latency-monitor-threshold 300
+    q DEBUG SLEEP 0.5 >/dev/null
     run q LATENCY LATEST
     same command "${lines[0]}"
-    ((lines[2] >= 200 && lines[3] >= lines[2]))
+    ((lines[2] >= 490 && lines[3] >= lines[2]))
     run q LATENCY HISTORY command
-    ((${#lines[@]} >= 2 && lines[1] >= 200))
+    ((${#lines[@]} >= 2 && lines[1] >= 490))
     run q LATENCY GRAPH command
     [[ ${lines[0]} =~ ^command\ -\ high\ [0-9]+\ ms,\ low\ [0-9]+\ ms\ \(all\ time\ high\ [0-9]+\ ms\)$ ]] || fail "$output"
     [[ $(q LATENCY DOCTOR) == *command:*spikes* ]]
@@ -169,7 +169,7 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
 @test "SLOWLOG: entries with client and words, the latest first" {
     expect OK CONFIG SET slowlog-log-slower-than 0
     printf 'CLIENT SETNAME me\nSET k %s\nDEL %s\n' "$(printf 'x%.0s' {1..300})" "$(seq -s ' ' 40)" | redis-cli -p "$PORT" >/dev/null
-    expect OK CONFIG SET slowlog-log-slower-than 10000
+    expect OK CONFIG SET slowlog-log-slower-than 1000000
     length=$(q SLOWLOG LEN)
     ((length >= 4))
     run q --no-raw SLOWLOG GET -1
@@ -185,23 +185,25 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     expect '(integer) 0' SLOWLOG LEN
     expect '(empty array)' SLOWLOG GET
     # Ids go on.
-    expect OK CONFIG SET slowlog-log-slower-than 1000
-    q DEBUG SLEEP 0.01 >/dev/null
+    expect OK CONFIG SET slowlog-log-slower-than 300000
+    q DEBUG SLEEP 0.4 >/dev/null
     same $((last + 1)) "$(q SLOWLOG GET 1 | head -n 1)"
 }
 
 @test "SLOWLOG: what is quick, or not run, does not come in; -1 switches it off" {
+    expect OK CONFIG SET slowlog-log-slower-than 300000
+    q SLOWLOG RESET >/dev/null
     q DEBUG SLEEP 0 >/dev/null
     q GET >/dev/null
     q NOSUCH >/dev/null
     expect '(integer) 0' SLOWLOG LEN
     expect OK CONFIG SET slowlog-log-slower-than -1
-    q DEBUG SLEEP 0.05 >/dev/null
+    q DEBUG SLEEP 0.4 >/dev/null
     expect '(integer) 0' SLOWLOG LEN
-    expect OK CONFIG SET slowlog-log-slower-than 10000
-    { for i in {1..20}; do printf 'PING\r\n'; done; printf 'DEBUG SLEEP 0.05\r\nPING\r\n'; } | redis-cli -p "$PORT" --pipe >/dev/null
+    expect OK CONFIG SET slowlog-log-slower-than 300000
+    { for i in {1..20}; do printf 'PING\r\n'; done; printf 'DEBUG SLEEP 0.4\r\nPING\r\n'; } | redis-cli -p "$PORT" --pipe >/dev/null
     expect '(integer) 1' SLOWLOG LEN
-    same $'DEBUG\nSLEEP\n0.05' "$(q SLOWLOG GET | sed -n 4,6p)"
+    same $'DEBUG\nSLEEP\n0.4' "$(q SLOWLOG GET | sed -n 4,6p)"
 }
 
 @test "SLOWLOG: slowlog-max-len" {
