@@ -17,7 +17,8 @@ int main(int argc, char **argv)
 	worker_prepare();
 	upgrade_keep_arguments(argc, argv);
 	handover_receive();
-	config_load(argc, argv, command_rename);
+	if (!config_load(argc, argv, command_rename))
+		upgrade_answer();
 	title_init(argc, argv);
 	supervisor_main(NULL);
 	return 1;

@@ -321,8 +321,8 @@ upgraded() { (($(grep -c 'Ready to accept connections' "$SERVER_LOG") > $1)); }
     kill -USR2 "$SERVER_PID"
     eventually 10 grep -q 'Not upgrading: .* is Bulkhead 9.8.7, format 99; the data in memory is of Bulkhead' "$SERVER_LOG"
     expect '(integer) 10' DBSIZE
-    # It says that it can, and then cannot be executed: the server goes on as it was.
-    printf '#!/bin/sh\nchmod -x "%s"; "%s" --store-format\n' "$SERVER_BINARY" "$SERVER_BINARY.old" >"$SERVER_BINARY"
+    # It says that it can, twice, and then cannot be executed: the server goes on as it was.
+    printf '#!/bin/sh\n[ -e "$0.asked" ] && chmod -x "$0"; touch "$0.asked"; "$0.old" "$@"\n' >"$SERVER_BINARY"
     kill -USR2 "$SERVER_PID"
     eventually 10 grep -q 'Not upgraded' "$SERVER_LOG"
     eventually 5 ten_keys
@@ -359,6 +359,39 @@ ten_keys() { [[ $(q DBSIZE) == 10 ]]; }
     kill -TERM "$SERVER_PID"
     eventually 10 dead "$SERVER_PID"
 }
+
+@test "SIGUSR2 with a configuration by which the data would be another: refused, the service goes on" {
+    stop_server
+    local file=$BATS_TEST_TMPDIR/server.conf
+    right() { printf 'port %s\ndir %s\nsave ""\nenable-protected-configs yes\n' "$KEPT_PORT" "$SERVER_DIR" >"$file"; }
+    unable() { # LINE REGEX
+        right
+        echo "$1" >>"$file"
+        kill -USR2 "$SERVER_PID"
+        eventually 10 grep -q "Not upgrading: $2" "$SERVER_LOG"
+        expect '(integer) 10' DBSIZE
+    }
+    right
+    launch "$file"
+    fill 10
+    unable "dir $BATS_TEST_TMPDIR" "the data is that of the server of port $KEPT_PORT in $SERVER_DIR, .* is that of port $KEPT_PORT in $BATS_TEST_TMPDIR,"
+    unable "port 7" ".* the next one is that of port 7 in "
+    unable "databases 5" ".* with 16 databases .* wants 5 and "
+    right
+    expect OK CONFIG SET dir "$BATS_TEST_TMPDIR"
+    expect OK CONFIG REWRITE
+    kill -USR2 "$SERVER_PID"
+    eventually 10 refused_again
+    same 0 "$(grep -c 'Executing' "$SERVER_LOG")"
+    right
+    echo "timeout 7" >>"$file"
+    kill -USR2 "$SERVER_PID"
+    eventually 10 upgraded 1
+    expect '(integer) 10' DBSIZE
+    same 7 "$(q CONFIG GET timeout | tail -n 1)"
+    stop_server
+}
+refused_again() { (($(grep -c 'Not upgrading' "$SERVER_LOG") == 4)); }
 
 @test "SIGUSR2 after CONFIG SET requirepass: refused, for the next binary would not know it" {
     expect OK CONFIG SET requirepass secret

@@ -139,10 +139,10 @@ extern const struct config *config;
 /*
  * Reads the defaults, the configuration file and the options of the command line (redis-server's syntax). Supervisor, first thing.
  * -v and -h are answered here and end the process with 0, a mistake ends it with 1: file, line and reason on standard error.
- * `rename` is called for each rename-command with the old name and the new one ("": none); it returns NULL, or why not.
+ * False: it was only asked whether it can be read (--store-format). `rename` is called for each rename-command with the old name and the new one ("": none); it returns NULL, or why not.
  */
 typedef const char *config_renamer(const struct arg *old, const struct arg *new);
-void config_load(int argc, char **argv, config_renamer *rename);
+bool config_load(int argc, char **argv, config_renamer *rename);
 
 /*
  * Moves the values to `where`, which config_set writes to from now on, and which is readable at `view` in this process and its

@@ -14,6 +14,8 @@ void instance_daemonize(void);
 void instance_serves(void);
 /* Descriptor of the folder in which relative names were meant before CONFIG SET dir. First called at the start. */
 int instance_folder(void);
+/* Whose data it is: the directory tells instances apart that use a port one after the other. Static memory. */
+const char *instance_text(void);
 /* The pid file, if there is to be one. */
 void instance_write_pid(void);
 void instance_remove_pid(void);

@@ -7,10 +7,13 @@
 
 #include <stdbool.h>
 
+/* This process was run to be asked (--store-format): says what store it would want by its configuration, and ends. */
+_Noreturn void upgrade_answer(void);
+
 /* Early in main: keeps the arguments for the next binary. */
 void upgrade_keep_arguments(int argc, char **argv);
 
-/* Once it is configured: takes note of the password it began with. */
+/* Once it is configured: takes note of the password it began with, and of whose store it has. */
 void upgrade_keep_password(void);
 
 /*

@@ -360,7 +360,7 @@ static bool answer_format(int argc, char **argv)
 	return true;
 }
 
-void config_load(int argc, char **argv, config_renamer *rename)
+bool config_load(int argc, char **argv, config_renamer *rename)
 {
 	bool only_check = answer_format(argc, argv);
 	if (only_check)
@@ -389,8 +389,6 @@ void config_load(int argc, char **argv, config_renamer *rename)
 	if (from_stdin)
 		load_file(d, "-", 0);
 	load_options(d, argc - first, argv + first);
-	if (only_check)
-		exit(0);
 	if (d->values.daemonize && !*d->values.pidfile)
 		strcpy(d->values.pidfile, DEFAULT_PID_FILE);
 	if (!getcwd(d->values.dir, sizeof d->values.dir))
@@ -398,4 +396,5 @@ void config_load(int argc, char **argv, config_renamer *rename)
 	ssize_t n = readlink("/proc/self/exe", d->values.executable, sizeof d->values.executable - 1);
 	d->values.executable[n < 0 ? 0 : n] = 0;
 	config_adopt(d);
+	return !only_check;
 }

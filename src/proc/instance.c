@@ -126,8 +126,7 @@ static void name_store(void)
 	snprintf(out, sizeof control->store_name, "/bulkhead.u%016llx.main", (unsigned long long)h);
 }
 
-/* Whose data it is: the directory tells instances apart that use a port one after the other. */
-static const char *instance_text(void)
+const char *instance_text(void)
 {
 	static char text[CONFIG_TEXT * 2 + 32];
 	if (config->port)

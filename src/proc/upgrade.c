@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -29,6 +30,8 @@
 #include "proc/listen.h"
 #include "proc/notify.h"
 #include "proc/oom.h"
+#include "proc/start.h"
+#include "shm/control.h"
 
 #define ASK_MS 5000
 
@@ -53,8 +56,9 @@ void upgrade_keep_arguments(int argc, char **argv)
 		folder[0] = 0;
 }
 
-/* The store's name holds the port of the start. */
+/* The store's name holds the port of the start, and the store itself whose it is. */
 static int64_t first_port;
+static char *first_instance;
 
 /* The password at the start, in memory that children do not see. */
 static char *first_password;
@@ -63,6 +67,7 @@ static size_t first_length;
 void upgrade_keep_password(void)
 {
 	first_port = config->port;
+	first_instance = strdup(instance_text());
 	const char *password = config_password(&first_length);
 	first_password = config_secret_memory(first_length + 1);
 	memcpy(first_password, password, first_length);
@@ -125,11 +130,57 @@ static size_t read_answer(int from, char *answer, size_t cap)
 	return len;
 }
 
+/*
+ * The format is said by itself, before the configuration is read; then this line, or what is wrong with the configuration, and a status that is not 0.
+ * A build that reads no configuration for it says its format alone.
+ */
+#define STORE_LINE "store: "
+
+void upgrade_answer(void)
+{
+	int64_t maxclients = config->maxclients;
+	uint32_t slots = limits_check(&maxclients);
+	printf(STORE_LINE "%" PRIu32 " %" PRId64 " %s\n", slots, config->databases, instance_text());
+	exit(0);
+}
+
+/* Why not; NULL: the store that the next server wants is this one. */
+static const char *other_store(const char *wanted)
+{
+	static char why[2 * CONFIG_TEXT * 2 + 256];
+	uint32_t slots;
+	int64_t databases;
+	int at = 0;
+	if (sscanf(wanted, "%" SCNu32 " %" SCNd64 " %n", &slots, &databases, &at) != 2)
+		return "it says something strange about the data it wants";
+	if (slots <= control->slots && databases == config->databases && strcmp(wanted + at, first_instance) == 0)
+		return NULL;
+	snprintf(why, sizeof why,
+		 "the data is that of the server of %s, with %" PRId64 " databases and room for %" PRIu32
+		 " processes; by the configuration as it is now the next one is that of %s, and wants %" PRId64 " and %" PRIu32,
+		 first_instance, config->databases, control->slots, wanted + at, databases, slots);
+	return why;
+}
+
+/* What the binary has to say beyond its format. Ends lines. */
+static const char *objection_in(char *rest, int status)
+{
+	char *store = strstr(rest, STORE_LINE);
+	if (status == 0 && store) {
+		store += sizeof STORE_LINE - 1;
+		store[strcspn(store, "\n")] = 0;
+		return other_store(store);
+	}
+	for (char *c = rest; *c; c++)
+		*c = *c == '\n' ? ' ' : *c;
+	return status == 0 ? NULL : *rest ? rest : "its check of the configuration did not end";
+}
+
 /* Asks the binary for its store's format, `answer`, and for what it has against the configuration, `objection`, both in a buffer that is
  * overwritten by the next call. False when it says nothing in time, with the error if there is one in errno. */
-static bool ask(char **answer, char **objection)
+static bool ask(char **answer, const char **objection)
 {
-	static char text[2048];
+	static char text[3 * CONFIG_TEXT];
 	int ends[2], status = 0;
 	pid_t pid;
 	if (pipe2(ends, O_CLOEXEC))
@@ -146,19 +197,18 @@ static bool ask(char **answer, char **objection)
 		waitpid(pid, &status, 0);
 	}
 	io_close(&ends[0]);
-	char *end = n ? text + strcspn(text, "\n") : text;
-	*answer = text;
-	*objection = status == 0 || !*end ? NULL : end + 1 + strspn(end + 1, "\n");
+	char *end = text + strcspn(text, "\n"), *rest = end + strspn(end, "\n");
 	*end = 0;
-	for (char *c = *objection; c && *c; c++)
-		*c = *c == '\n' ? ' ' : *c;
+	*answer = text;
+	*objection = objection_in(rest, status);
 	errno = e;
 	return n > 0;
 }
 
 bool upgrade_possible(void)
 {
-	char *answer, *objection;
+	char *answer;
+	const char *objection;
 	if (from_stdin) {
 		log_warning("Not upgrading: the configuration was read from standard input and cannot be read again");
 		return false;
@@ -183,7 +233,7 @@ bool upgrade_possible(void)
 	const char *theirs = strstr(answer, "format "), *ours = strstr(BULKHEAD_STORE_BUILD, "format ");
 	if (theirs && strcmp(theirs, ours) == 0) {
 		if (objection)
-			log_warning("Not upgrading: %s", *objection ? objection : "its check of the configuration did not end");
+			log_warning("Not upgrading: %s", objection);
 		return !objection;
 	}
 	log_warning("Not upgrading: %s is Bulkhead %s; the data in memory is of Bulkhead %s", config->executable, answer,
@@ -208,6 +258,9 @@ static void keep_back(int fd)
 
 void upgrade_execute(int store)
 {
+	/* Asked again: the last clients may have changed the configuration, or its file. */
+	if (!upgrade_possible())
+		return;
 	char list[HANDOVER_MAX * 12];
 	list_end = list + sprintf(list, "%d", (int)getpid());
 	hand_over(store);
