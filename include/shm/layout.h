@@ -65,6 +65,7 @@ struct arena {
 	uint64_t holes;            /* extents given back to the kernel, or about to be */
 	uint64_t punching;         /* first extent + 1 of those being given back | their number << 40; 0: none */
 	_Atomic uint64_t full_until; /* monotonic ms: the kernel had no memory, it is not asked again before */
+	_Atomic uint64_t grower;   /* who grew it last for a large run: activity | slot << 40; while it is in that command nothing is given back */
 };
 
 struct super {

@@ -34,6 +34,7 @@
 #define PUNCH_FIRST ((1ull << PUNCH_COUNT) - 1)
 #define PUNCH_MAX 16u  /* extents at a time */
 #define EXTENT_BITS 0xffffffffull
+#define GROWER_SLOT 40 /* in arena.grower */
 _Static_assert(SLABS_PER_EXTENT == 32, "an extent is half a bitmap word");
 
 static uint64_t *taken_word(uint64_t slab)
@@ -190,9 +191,24 @@ static bool grow_one(uint64_t n)
 	return true;
 }
 
+/* What the present command of a slot is called in arena.grower; 0: it is in none. */
+static uint64_t grower_of(uint32_t slot)
+{
+	uint64_t activity = atomic_load(&store_slot(slot)->activity);
+	return activity & 1 ? (activity & ((1ull << GROWER_SLOT) - 1)) | (uint64_t)slot << GROWER_SLOT : 0;
+}
+
+/* Whether somebody grows the store for a large run, whose extents look empty until it has them all. Who dies is in no command any more. */
+static bool somebody_grows(void)
+{
+	uint64_t g = atomic_load(&SUPER->arena.grower);
+	return g != 0 && g >> GROWER_SLOT <= atomic_load(&SUPER->slot_high) && g == grower_of((uint32_t)(g >> GROWER_SLOT));
+}
+
 /* Lets others at the arena between two extents of a large run: nothing is under way. */
 static void give_way(void)
 {
+	atomic_store(&SUPER->arena.grower, grower_of(self_id));
 	lock_release(&SUPER->arena.lock);
 	atomic_store_explicit(&self->leaf_locks[LEAF_ARENA], 0, memory_order_release);
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
@@ -343,7 +359,7 @@ static bool begin_punch(void)
 	struct arena *a = &SUPER->arena;
 	const uint64_t keep = RESERVE_SLABS + KEEP_EMPTY_EXTENTS * SLABS_PER_EXTENT;
 	leaf_lock(LEAF_ARENA, &a->lock);
-	uint64_t first, spare = a->free_slabs > keep ? (a->free_slabs - keep) / SLABS_PER_EXTENT : 0;
+	uint64_t first, spare = a->free_slabs > keep && !somebody_grows() ? (a->free_slabs - keep) / SLABS_PER_EXTENT : 0;
 	uint64_t n = spare ? find_empty(spare < PUNCH_MAX ? spare : PUNCH_MAX, &first) : 0;
 	if (n) {
 		uint64_t *b = backed_word(first), mask = (n == 64 ? ~0ull : (1ull << n) - 1) << (first % 64);
