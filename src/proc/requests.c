@@ -140,6 +140,9 @@ static const char *apply(const struct config *before, struct config *after, cons
 	}
 	if (before->tcp_keepalive != after->tcp_keepalive)
 		listen_keepalive(after->tcp_keepalive);
+	if (strcmp(before->dir, after->dir) != 0)
+		log_notice("The directory is %s. The data in shared memory stays that of this one's start: a start in another directory discards it",
+			   after->dir);
 	title_set_supervisor(after);
 	return NULL;
 }

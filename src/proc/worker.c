@@ -403,6 +403,8 @@ static bool receive(struct session *s)
 			filled = (size_t)n == room;
 			count_add(COUNTER_NET_IN, (uint64_t)n);
 			count_add(COUNTER_READS, 1);
+			/* What was set while we slept holds for what has come now. */
+			follow_config(s->fd);
 			return true;
 		}
 		if (n < 0 && errno == EINTR && !stop_requested())
