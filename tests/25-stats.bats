@@ -225,6 +225,14 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     q HELLO 3 AUTH default s3cret SETNAME shown >/dev/null
     q CONFIG SET maxmemory 0 requirepass s3cret >/dev/null
     REDISCLI_AUTH=s3cret q CONFIG SET requirepass '' >/dev/null
+    q HELLO 3 SETNAME x AUTH default s3cret >/dev/null
+    local secrets=(masterauth masteruser)
+    target_is_redis || secrets+=(tls-key-file-pass tls-client-key-file-pass)
+    for name in "${secrets[@]}"; do
+        q CONFIG SET "$name" s3cret >/dev/null
+        q CONFIG SET timeout 0 "$name" s3cret >/dev/null
+        q CONFIG SET "$name" '' >/dev/null
+    done
     expect OK CONFIG SET slowlog-log-slower-than 10000
     run q SLOWLOG GET -1
     [[ $output != *s3cret* ]] || fail "$output"
