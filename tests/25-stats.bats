@@ -100,7 +100,10 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     asked 'GET'
     q GET k >/dev/null
     same 5 "$(stat set calls)"
+    local changed
+    changed=$(field rdb_changes_since_last_save)
     expect OK CONFIG RESETSTAT
+    same "$changed" "$(field rdb_changes_since_last_save)"
     same "" "$(stat set calls)"
     same "" "$(stat get calls)"
     same "" "$(field errorstat_ERR)"
@@ -120,13 +123,20 @@ stats() { echo "$(stat "$1" calls) $(stat "$1" rejected_calls) $(stat "$1" faile
     expect OK CONFIG SET latency-tracking-info-percentiles '0 33.30 100'
     run field 'latency_percentiles_usec_debug'
     [[ $output =~ ^p0=[0-9.]+,p33.3=[0-9.]+,p100=[0-9.]+$ ]] || fail "$output"
+    # Half of the calls and all of them.
+    for i in 1 2 3; do q DEBUG SLEEP 0 >/dev/null; done
+    q DEBUG SLEEP 0.6 >/dev/null
+    expect OK CONFIG SET latency-tracking-info-percentiles '50 100'
+    run field 'latency_percentiles_usec_debug'
+    [[ $output =~ ^p50=([0-9]+)\.[0-9]+,p100=([0-9]+)\.[0-9]+$ ]] || fail "$output"
+    ((BASH_REMATCH[1] < 500000 && BASH_REMATCH[2] >= 500000)) || fail "$output"
     expect OK CONFIG SET latency-tracking-info-percentiles '50 99 99.9'
     expect OK CONFIG SET latency-tracking no
     q DEBUG SLEEP 0 >/dev/null
     same "" "$(q INFO latencystats | grep percentiles || true)"
-    same 2 "$(stat debug calls)"
+    same 6 "$(stat debug calls)"
     expect OK CONFIG SET latency-tracking yes
-    same $'debug\ncalls\n1' "$(q LATENCY HISTOGRAM debug | head -n 3)"
+    same $'debug\ncalls\n5' "$(q LATENCY HISTOGRAM debug | head -n 3)"
 }
 
 @test "LATENCY HISTOGRAM: cumulated by powers of two, by name, by container, all" {
