@@ -27,11 +27,13 @@ CFLAGS_asan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=address -fno-omit-frame-pointe
 CFLAGS_ubsan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=undefined -fno-sanitize-recover=undefined
 CFLAGS_nojournal := -O2 -g -fno-plt -DBULKHEAD_NO_JOURNAL
 ALL_CFLAGS := -std=c11 $(WARN) -fPIE $(CFLAGS_$(V)) $(CFLAGS)
-LINK := -pie
+# What include/base/seldom.h marks comes last.
+SORTED := -Wl,--sort-section=name
+LINK := -pie $(SORTED)
 ifeq ($(STATIC),1)
 ifneq ($(filter release debug nojournal,$(V)),)
 # Code and constants in one segment at a multiple of 2 MiB, so that src/proc/text.c can give them a huge page.
-LINK := -static-pie -Wl,-z,noseparate-code -Wl,-z,max-page-size=0x200000
+LINK := -static-pie $(SORTED) -Wl,-z,noseparate-code -Wl,-z,max-page-size=0x200000
 endif
 endif
 

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/panic.h"
+#include "base/seldom.h"
 #include "base/title_template.h"
 #include "config_rows.h"
 
@@ -258,8 +259,8 @@ static const char *reason_against(const struct param *p)
 /* The default as it is shown. Static memory. */
 const char *config_default(const struct param *p)
 {
-	static char text[CONFIG_TEXT];
-	static struct config numbers; /* one field of it at a time */
+	static SELDOM_USED char text[CONFIG_TEXT];
+	static SELDOM_USED struct config numbers; /* one field of it at a time */
 	if (p->text)
 		return p->text;
 	config_number(&numbers, p);

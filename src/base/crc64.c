@@ -8,11 +8,12 @@
 #include "base/crc64.h"
 
 #include "base/hash.h"
+#include "base/seldom.h"
 
 #define POLYNOMIAL UINT64_C(0x95ac9329ac4bc9b5) /* 0xad93d23594c935a9 reflected */
 #define FEW 256u                               /* bytes that are not worth 16 KiB of tables */
 
-static uint64_t tables[8][256];
+static SELDOM_USED uint64_t tables[8][256];
 
 static uint64_t by_bits(uint64_t crc, const unsigned char *p, size_t n)
 {

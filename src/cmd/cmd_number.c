@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "base/num.h"
+#include "base/seldom.h"
 
 #define EMBSTR_MAX 44u /* bytes of a string that Redis keeps in one piece with its header */
 
@@ -69,7 +70,7 @@ enum cmd_result cmd_decrby(struct cmd *c)
 /* The sum, which another machine might round otherwise: replicas get the result. */
 static enum cmd_result store_float(struct cmd *c, long double sum, int64_t due)
 {
-	static char text[FORMAT_LONG_DOUBLE_MAX];
+	static SELDOM_USED char text[FORMAT_LONG_DOUBLE_MAX];
 	const struct arg *key = &c->argv[1];
 	struct arg value = {text, format_long_double(text, sizeof text, sum)};
 	struct arg words[] = {arg_of("SET"), *key, value, arg_of("KEEPTTL")};

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/panic.h"
+#include "base/seldom.h"
 #include "handlers.h"
 #include "shm/command_stats.h"
 
@@ -57,7 +58,7 @@ static size_t commands;
 
 /* What rename-command has changed; found from slots[] by numbers above ROWS. A name that was never renamed costs nothing but their being there. */
 #define RENAMED_MAX 128u
-static struct renamed {
+static SELDOM_USED struct renamed {
 	char *name; /* lower case; "" for none */
 	size_t len;
 	uint16_t row;

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "base/seldom.h"
 #include "proc/process.h"
 #include "proc/start.h"
 #include "shm/control.h"
@@ -128,7 +129,7 @@ static void name_store(void)
 
 const char *instance_text(void)
 {
-	static char text[CONFIG_TEXT * 2 + 32];
+	static SELDOM_USED char text[CONFIG_TEXT * 2 + 32];
 	if (config->port)
 		snprintf(text, sizeof text, "port %d in %s", (int)config->port, config->dir);
 	else

@@ -25,6 +25,7 @@
 #include "base/config.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/seldom.h"
 #include "base/version.h"
 #include "proc/handover.h"
 #include "proc/listen.h"
@@ -36,7 +37,7 @@
 #define ASK_MS 5000
 
 static char **arguments; /* as given, a NULL at the end; in memory that children do not see: a password may be among them */
-static char folder[4096];
+static SELDOM_USED char folder[4096];
 static bool from_stdin;
 
 void upgrade_keep_arguments(int argc, char **argv)
@@ -147,7 +148,7 @@ void upgrade_answer(void)
 /* Why not; NULL: the store that the next server wants is this one. */
 static const char *other_store(const char *wanted)
 {
-	static char why[2 * CONFIG_TEXT * 2 + 256];
+	static SELDOM_USED char why[2 * CONFIG_TEXT * 2 + 256];
 	uint32_t slots;
 	int64_t databases;
 	int at = 0;
@@ -180,7 +181,7 @@ static const char *objection_in(char *rest, int status)
  * overwritten by the next call. False when it says nothing in time, with the error if there is one in errno. */
 static bool ask(char **answer, const char **objection)
 {
-	static char text[3 * CONFIG_TEXT];
+	static SELDOM_USED char text[3 * CONFIG_TEXT];
 	int ends[2], status = 0;
 	pid_t pid;
 	if (pipe2(ends, O_CLOEXEC))
