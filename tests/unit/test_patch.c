@@ -89,7 +89,7 @@ static struct arg names[NAMES];
 static struct pin pin;
 static bool pinned;
 
-static void value_copy(struct value *to, const struct value *from)
+static void copy_value(struct value *to, const struct value *from)
 {
 	buf_clear(&to->bytes);
 	buf_append(&to->bytes, from->bytes.data, from->bytes.len);
@@ -147,7 +147,7 @@ static void toggle_pin(void)
 	become(FIXTURE_SELF);
 	pinned = !pinned;
 	for (unsigned k = 0; k < NAMES && pinned; k++)
-		value_copy(&at_pin[k], &model[k]);
+		copy_value(&at_pin[k], &model[k]);
 }
 
 static uint64_t some_length(void)
