@@ -30,7 +30,8 @@ scenario() { timeout 100 "$ROOT/tests/lib/cancel" "$1" "$PORT" "$SERVER_PID" 3>&
 }
 
 @test "CLIENT KILL: a client that kills itself is answered first" {
-    same '(integer) 1' "$(session <<<'CLIENT KILL TYPE normal SKIPME no')"
+    # Who asked before may still be on its way out.
+    [[ $(session <<<'CLIENT KILL TYPE normal SKIPME no') == '(integer) '[1-9] ]]
 }
 
 @test "CLIENT KILL in the middle of an MSET: undone, and in effect when it answers" {
