@@ -37,7 +37,7 @@ LINK := -static-pie $(SORTED) -Wl,-z,noseparate-code -Wl,-z,max-page-size=0x2000
 endif
 endif
 
-LAYERS := base wire shm store cmd proc
+LAYERS := base wire shm store persist cmd proc
 LIB_SRC := $(sort $(foreach l,$(LAYERS),$(wildcard src/$(l)/*.c)))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 CLI_SRC := $(sort $(wildcard src/cli/*.c))

@@ -7,7 +7,7 @@
 #define REDIS_COMPAT_VERSION "7.0.15"
 
 /* Of everything in a store's shared memory that outlives a server. To be raised by whoever changes any of it. */
-#define BULKHEAD_STORE_FORMAT 3
+#define BULKHEAD_STORE_FORMAT 4
 #define BULKHEAD_TEXT_OF(x) #x
 #define BULKHEAD_TEXT(x) BULKHEAD_TEXT_OF(x)
 #define BULKHEAD_STORE_BUILD BULKHEAD_VERSION ", format " BULKHEAD_TEXT(BULKHEAD_STORE_FORMAT)

@@ -28,6 +28,7 @@
 
 #include "base/config.h"
 #include "shm/command_stats.h"
+#include "shm/persistence.h"
 
 #define CONTROL_SLOT_SIZE 4096u
 #define CONTROL_NAME_MAX 256u /* longest client name kept, bytes */
@@ -128,6 +129,7 @@ struct control {
 	/* Looked at by everybody all the time, and hardly ever changed. */
 	_Alignas(64) _Atomic uint64_t pause;   /* see shm/pause.h */
 	_Atomic uint32_t stats_epoch;          /* moved by CONFIG RESETSTAT; see shm/command_stats.h */
+	struct persistence persistence;        /* shm/persistence.h */
 	struct config config;
 };
 

@@ -79,7 +79,7 @@ struct super {
 	uint64_t hash_seed[2];
 	uint32_t heaps, databases;
 	int64_t created_ms;
-	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots, off_slowlog;
+	uint64_t off_heaps, off_pins, off_stripes, off_hints, off_dirty, off_taken, off_backed, off_slots, off_slowlog, off_ring;
 	uint64_t instance_hash;    /* of the whole text that `instance` has the beginning of */
 	char instance[184];        /* directory and port of the server it belongs to */
 	char boot_id[40];          /* of the machine's run it was made in */
@@ -90,7 +90,8 @@ struct super {
 	ref map;                             /* struct db_map; guard: see README */
 	ref old_maps, retired_roots;         /* lists; guard: stripe 0 */
 	_Atomic uint32_t slot_high;          /* highest slot whose page has memory */
-	_Atomic uint32_t log_on;             /* somebody reads the log of effects */
+	uint32_t reserved2;
+	ref functions;                       /* libraries of functions, as a snapshot has them; guard: stripe 0 */
 	_Alignas(64) _Atomic uint64_t expirer_until; /* wall ms until which the expirer means to sleep; 0: awake */
 	_Atomic uint32_t expirer_wake;       /* futex */
 	_Atomic uint32_t sweep_wanted;       /* retained lists or retired roots may be ripe */

@@ -28,6 +28,7 @@
 #include "shm/arena.h"
 #include "shm/control.h"
 #include "shm/lock.h"
+#include "shm/ring.h"
 #include "shm/slot.h"
 #include "shm/slowlog.h"
 
@@ -67,6 +68,7 @@ static void place(struct super *s)
 	s->off_backed = off = round_up(off, PAGE_BYTES), off += s->reserve / EXTENT_BYTES / 8;
 	s->off_slots = off = round_up(off, PAGE_BYTES), off += (uint64_t)s->slots * PAGE_BYTES;
 	s->off_slowlog = off, off += SLOWLOG_MAX * sizeof(struct slow_entry);
+	s->off_ring = off = round_up(off, PAGE_BYTES), off += PAGE_BYTES + RING_BYTES;
 	s->fixed = round_up(off, EXTENT_BYTES);
 }
 
@@ -148,7 +150,7 @@ static bool format(int fd, const struct store_wish *wish)
 	struct super plan = {0};
 	lay_out(&plan, wish->slots < SLOTS_MIN ? SLOTS_MIN : wish->slots, wish->databases);
 	if (ftruncate(fd, (off_t)plan.fixed) || !back(fd, 0, plan.off_taken + PAGE_BYTES) ||
-	    !back(fd, plan.off_backed, PAGE_BYTES))
+	    !back(fd, plan.off_backed, PAGE_BYTES) || !back(fd, plan.off_ring, PAGE_BYTES))
 		return false;
 	struct super *s = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	uint64_t *hints = mmap(NULL, plan.off_taken, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

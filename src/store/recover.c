@@ -44,6 +44,5 @@ void recover_store(void)
 	pin_drop_all();
 	atomic_store(&SUPER->expirer_until, 0);
 	atomic_store(&SUPER->arena.full_until, 0);
-	atomic_store(&SUPER->log_on, 0);
 	atomic_store(&SUPER->sweep_wanted, 1);
 }
