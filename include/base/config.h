@@ -110,6 +110,7 @@ enum {
 enum { ALLOWED_NO, ALLOWED_YES, ALLOWED_LOCAL }; /* enable-...-command, enable-protected-configs */
 enum { SUPERVISED_UPSTART, SUPERVISED_SYSTEMD, SUPERVISED_AUTO, SUPERVISED_NO };
 enum { OOM_ADJ_NO, OOM_ADJ_RELATIVE, OOM_ADJ_ABSOLUTE };
+enum { FSYNC_EVERYSEC, FSYNC_ALWAYS, FSYNC_NO }; /* appendfsync */
 
 /* Bits of shutdown-on-sigterm and -sigint; none: the default. */
 enum { STOP_SAVE = 1, STOP_NOSAVE = 2, STOP_NOW = 4, STOP_FORCE = 8 };

@@ -57,6 +57,9 @@ bool check_starts(ref block);
 /* Whether slot `i` has nothing under way that could change a byte while its process holds no stripe. */
 bool check_slot_rests(uint32_t i);
 
+/* The log ring: its frames, and the blocks they hold. Nobody appends. */
+bool check_ring(struct check *c);
+
 /* Heaps', arena's and map's locks alone: nobody holds one. Part of check_begin. */
 bool check_leaf_locks(struct check *c);
 

@@ -38,7 +38,8 @@ struct stripe {
 	uint32_t nretained;        /* length of the retained list */
 	_Atomic uint64_t version;  /* odd from the first change until commit or rollback is complete; never goes back */
 	ref retained;              /* list of struct retained */
-	uint64_t reserved[5];      /* watched keys, waiters */
+	_Atomic uint64_t logged;   /* offset of the log behind the last change; 0: none was logged */
+	uint64_t reserved[4];      /* watched keys, waiters */
 };
 _Static_assert(sizeof(struct stripe) == 64, "a cache line");
 
@@ -90,7 +91,7 @@ struct super {
 	ref map;                             /* struct db_map; guard: see README */
 	ref old_maps, retired_roots;         /* lists; guard: stripe 0 */
 	_Atomic uint32_t slot_high;          /* highest slot whose page has memory */
-	uint32_t reserved2;
+	_Atomic uint32_t log_on;             /* transactions write their effects into the ring; changed under its lock */
 	ref functions;                       /* libraries of functions, as a snapshot has them; guard: stripe 0 */
 	_Alignas(64) _Atomic uint64_t expirer_until; /* wall ms until which the expirer means to sleep; 0: awake */
 	_Atomic uint32_t expirer_wake;       /* futex */

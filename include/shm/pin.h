@@ -24,6 +24,10 @@ static inline bool pin_is_none(struct pin p)
 	return p.index == PINS_MAX;
 }
 
+/* pin_take in two steps: a place in the table, which already holds back what it must; then the present epoch, which it advances. */
+struct pin pin_claim(void);
+void pin_advance(struct pin *p);
+
 /* Lets go; wakes the expirer when something may have been retained for it. */
 void pin_release(struct pin p);
 

@@ -6,7 +6,7 @@
  * bytes, or, from RING_INLINE_MAX on, a reference to a block that holds them. Positions count bytes of the ring itself, from 0,
  * and never go back. The frames of a transaction appear at once, with the store that moves the tail; the last of them is marked.
  *
- * While `on` is 0 nothing is written, and it costs a load for each transaction that changes anything. There is one consumer whose
+ * While SUPER->log_on is 0 nothing is written, and it costs a load for each effect. There is one consumer whose
  * position holds back the room, the AOF writer.
  */
 #ifndef BULKHEAD_SHM_RING_H
@@ -25,8 +25,8 @@ struct ring {
 	/* Guard: lock. Read without it where it says _Atomic. */
 	lock_word lock;
 	uint32_t db;                      /* selected at the tail; RING_NO_DB: the next record begins with SELECT */
-	_Atomic uint32_t on;              /* transactions write their effects; changed under the lock */
 	_Atomic uint32_t backed;          /* the ring has memory */
+	uint64_t referenced_in;           /* bytes in blocks ever put in; guard: lock */
 	_Atomic uint64_t cut;             /* a transaction of a lower epoch does not commit any more, it runs again; only grows */
 	_Atomic uint64_t tail;            /* position behind the last frame */
 	_Atomic uint64_t offset;          /* of the stream, at the tail */
@@ -34,12 +34,13 @@ struct ring {
 	_Atomic uint64_t rotations;       /* how many there have been; moved after rotate_at */
 	/* Written by the consumer, and by who recovers it. */
 	_Alignas(64) _Atomic uint64_t consumed; /* position; changed as a leaf operation when blocks go with it */
+	_Atomic uint64_t referenced_out;  /* bytes in blocks ever consumed; with `consumed` */
 	_Atomic uint64_t durable;         /* offset up to which the stream is known to survive the machine */
-	_Atomic uint32_t durable_moved;   /* futex: moves with `durable` and `failed` */
-	_Atomic uint32_t room_moved;      /* futex: moves with `consumed`, `failed` and `on`, when somebody waits */
-	_Atomic uint32_t room_waiters;
+	_Atomic uint32_t durable_moved;   /* futex: moves with `durable`, `failed`, and the end of the log */
+	_Atomic uint32_t durable_waiters; /* a hint: one that died is never taken off */
+	_Atomic uint32_t room_moved;      /* futex: moves with `consumed`, `failed`, and the end of the log */
+	_Atomic uint32_t room_waiters;    /* a hint, likewise */
 	_Atomic uint32_t failed;          /* errno for which the log cannot be written; 0: it can */
-	_Atomic uint64_t referenced;      /* bytes in blocks that are not consumed; added to by writers */
 	/* For the consumer's sleep. */
 	_Alignas(64) _Atomic uint32_t asleep; /* 1: a commit wakes it; 2: one that fills half the ring does */
 	_Atomic uint32_t wake;            /* futex */
@@ -59,15 +60,24 @@ static inline struct ring *ring(void)
 /* Whether effects are to be handed over. */
 static inline bool ring_is_on(void)
 {
-	return atomic_load_explicit(&ring()->on, memory_order_acquire) != 0;
+	return __builtin_expect(atomic_load_explicit(&SUPER->log_on, memory_order_acquire) != 0, 0);
 }
 
-/* ---- the transaction's side (shm/txn.c) ---- */
+/* ---- the transaction's side ---- */
+
+/*
+ * Room for `n` bytes of an effect on database `db` in the running transaction's record; the caller fills it before it does anything else.
+ * NULL: no memory, and the transaction is to be rolled back. The log is on.
+ */
+char *ring_log(uint32_t db, uint64_t n);
+
+/* The effects of this transaction, of which there are some, need not happen together: keys that fell due. */
+void ring_apart(void);
 
 enum ring_verdict {
 	RING_COMMITTED,
 	RING_CANCELLED, /* the transaction had been cancelled */
-	RING_CUT,       /* it began before a cut of the log: it must run again */
+	RING_CUT,       /* it began before a cut of the log, or the log was switched off: it must run again */
 	RING_FULL,      /* no room: it must wait (ring_wait_room) and run again */
 };
 
@@ -77,16 +87,22 @@ enum ring_verdict {
  */
 enum ring_verdict ring_commit(uint64_t epoch);
 
+/* The stream's offset behind the record that ring_commit has just committed. */
+uint64_t ring_committed_at(void);
+
 /* Medic: repeats what a dead process had committed and not yet appended; frees the lock. May be repeated. */
 void ring_recover(uint32_t id);
 
-/* Waits until a transaction has a good chance of room. Holds nothing. 0, or the errno for which the log cannot be written; also returns on cancel. */
+/* Whether a transaction has a good chance of room, and the log can be written. */
+bool ring_has_room(void);
+
+/* Waits until it has, or the command is cancelled, or the process is to end. Holds nothing. 0, or the errno for which the log cannot be written. */
 int ring_wait_room(void);
 
 /* ---- durability ---- */
 
-/* Waits until the stream is durable up to `offset`. False: it cannot be written, or stop/`gone` (polled every 100 ms) ended the wait. */
-bool ring_wait_durable(uint64_t offset, bool (*gone)(void));
+/* Waits until the stream is durable up to `offset`, or the log is off. False: it cannot be written. No lock or transaction may be held. */
+bool ring_wait_durable(uint64_t offset);
 
 /* ---- snapshots ---- */
 

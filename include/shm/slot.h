@@ -22,6 +22,20 @@ struct leaf_entry {
 	uint64_t old; /* its content before */
 };
 
+/*
+ * The effects of the running transaction, whose text is in the journal. The second part is noted under the ring's lock, before the commit:
+ * what is needed to put the record into the ring again, and it comes out the same.
+ */
+struct slot_log {
+	uint32_t first_db, last_db;
+	uint32_t db;               /* selected before it; noted with the second part */
+	uint32_t apart;            /* they belong together only by chance: no MULTI around them */
+	uint64_t room, bytes;      /* of the effects' frames in the ring; of the stream */
+	uint64_t referenced;       /* bytes in blocks of their own */
+	uint64_t at, offset;       /* of the ring's tail, and of the stream, before the record */
+	uint64_t referenced_in;    /* the ring's count before it */
+};
+
 struct slot {
 	_Atomic uint64_t activity;         /* odd during a command: it may follow references */
 	_Atomic uint64_t state;            /* enum txn_state; also changed by who cancels it (CAS from RUNNING) */
@@ -30,11 +44,12 @@ struct slot {
 	_Atomic uint64_t outer;            /* offset of the sweep lock when named, else 0 */
 	_Atomic uint64_t leaf_locks[3];    /* offsets of leaf locks named, outermost first; 0: none */
 	_Atomic uint32_t nleaf;            /* valid entries of leaf[] */
-	uint32_t reserved;
+	uint32_t effects;                  /* of the running transaction, described in `log`; 0: there is no record */
 	_Alignas(64) uint64_t jlen;        /* bytes of journal records in the newest segment */
 	ref seg;                           /* newest journal segment from the heap; none: journal[] */
 	uint16_t held[HELD_MAX];
 	struct leaf_entry leaf[LEAF_ENTRIES];
+	struct slot_log log;
 	_Alignas(64) char journal[];       /* up to the end of the page */
 };
 #define SLOT_JOURNAL_BYTES (PAGE_BYTES - offsetof(struct slot, journal))

@@ -58,8 +58,14 @@ struct retained {
 /* Whether the running transaction has turned a version odd. */
 bool txn_changed(void);
 
-/* Commits. False: somebody cancelled it; it was rolled back instead. */
+/*
+ * Commits, with its effects in the log (shm/ring.h). False: it was rolled back instead and is to be run again: somebody cancelled it, the log
+ * was cut, or has no room for it (ring_wait_room).
+ */
 bool txn_commit(void);
+
+/* The log's offset behind the last transaction of this process that was logged. */
+uint64_t txn_logged(void);
 void txn_rollback(void);
 
 /*

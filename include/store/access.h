@@ -33,14 +33,30 @@ typedef int access_body(struct access *a, void *arg);
 #define ACCESS_NO_MEMORY (-1)
 #define ACCESS_CANCELLED (-2)
 #define ACCESS_PAUSED (-3)
+#define ACCESS_NOT_LOGGED (-4)
 
 /*
  * Runs `body` as the plan says, as often as needed. Returns the body's last result; ACCESS_NO_MEMORY when the store had none for something
  * the body does not know of (removing an expired key): nothing happened and the caller answers -OOM; ACCESS_CANCELLED when the command was
  * cancelled (base/stop.h): nothing happened, and the reply is worth nothing; ACCESS_PAUSED likewise when a pausable one must wait for the
- * end of a pause (shm/pause.h). When it returns, nothing is held.
+ * end of a pause (shm/pause.h); ACCESS_NOT_LOGGED likewise when the log cannot be written (access_log_errno says why). When it returns, nothing is held.
  */
 int access_run(const struct plan *plan, access_body *body, void *arg);
+
+/*
+ * Runs `body` on a view of the whole store at one moment (ACCESS_PINNED), which is exactly what the log up to *offset has made, if the log is on;
+ * with `rotate` the AOF's next increment begins there (shm/ring.h). Its time is now. Returns the body's result, or ACCESS_CANCELLED.
+ */
+int access_snapshot(bool rotate, uint64_t *offset, access_body *body, void *arg);
+
+/* How much of the log the replies since the last call depend on: offsets, 0: none. `own`: what this process has written itself. */
+struct access_log {
+	uint64_t any, own;
+};
+struct access_log access_take_log(void);
+
+/* The errno of ACCESS_NOT_LOGGED. */
+int access_log_errno(void);
 
 /* Attaches this process to the store on descriptor `fd` (see shm/region.h) under its slot. False: no memory for the slot. */
 bool store_attach(int fd);

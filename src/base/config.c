@@ -45,7 +45,7 @@ WORDS(shutdown_on_sigterm, {"default", 0}, {"save", STOP_SAVE}, {"nosave", STOP_
 WORDS(oom_score_adj, {"no", OOM_ADJ_NO}, {"yes", OOM_ADJ_RELATIVE}, {"relative", OOM_ADJ_RELATIVE},
       {"absolute", OOM_ADJ_ABSOLUTE});
 WORDS(acl_pubsub_default, {"allchannels", 0}, {"resetchannels", 1});
-WORDS(appendfsync, {"everysec", 0}, {"always", 1}, {"no", 2});
+WORDS(appendfsync, {"everysec", FSYNC_EVERYSEC}, {"always", FSYNC_ALWAYS}, {"no", FSYNC_NO});
 WORDS(sanitize_dump_payload, {"no", 0}, {"yes", 1}, {"clients", 2});
 WORDS(repl_diskless_load, {"disabled", 0}, {"on-empty-db", 1}, {"swapdb", 2});
 WORDS(propagation_error_behavior, {"ignore", 0}, {"panic", 1}, {"panic-on-replicas", 2});

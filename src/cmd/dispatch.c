@@ -9,6 +9,7 @@
 #include "dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "args.h"
 #include "base/config.h"
@@ -136,6 +137,12 @@ static int run_handler(struct access *a, void *arg)
 	return c->row->handler(c);
 }
 
+static void reply_not_logged(struct cmd *c)
+{
+	cmd_start_over(c);
+	reply_errorf(&c->session->out, "MISCONF Errors writing to the AOF file: %s", strerror(access_log_errno()));
+}
+
 static const struct arg **room_for(size_t n, const struct arg **few)
 {
 	if (n <= FEW_KEYS)
@@ -192,6 +199,8 @@ static bool run_in_access(struct cmd *c)
 		cmd_start_over(c);
 	else if (result == ACCESS_CANCELLED)
 		reply_cancelled(c);
+	else if (result == ACCESS_NOT_LOGGED)
+		reply_not_logged(c);
 	else if (result < 0)
 		reply_oom(c);
 	if (result != CMD_DONE)

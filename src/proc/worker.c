@@ -33,6 +33,7 @@
 #include "proc/title.h"
 #include "proc/unsent.h"
 #include "shm/channel.h"
+#include "shm/ring.h"
 #include "store/access.h"
 
 #define FIRST_IN 1200u /* buffers' sizes at first: together the rest of a page that every process writes to */
@@ -281,6 +282,20 @@ static bool wait_until_taken(struct session *s, size_t unsent, int64_t *over_sin
 	return true;
 }
 
+/*
+ * appendfsync always: what the replies tell of is on disk before they are sent. While the disk cannot be written, reads go on, but what this
+ * client has changed is not acknowledged.
+ */
+static bool is_kept(void)
+{
+	struct access_log need = access_take_log();
+	if (config->appendfsync != FSYNC_ALWAYS || need.any == 0 || ring_wait_durable(need.any) || need.own == 0 ||
+	    ring_wait_durable(need.own))
+		return true;
+	log_warning("Closing a client whose writes could not be written to the log: id=%llu", (unsigned long long)my_page->client.id);
+	return false;
+}
+
 static bool flush(struct session *s)
 {
 	struct buf *out = &s->out.out;
@@ -289,6 +304,8 @@ static bool flush(struct session *s)
 		unsent_log();
 		return false;
 	}
+	if (store_attached() && ring_is_on() && !is_kept())
+		return false;
 	for (size_t at = 0; at < out->len;) {
 		ssize_t n = send(s->fd, out->data + at, out->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)

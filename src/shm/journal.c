@@ -72,7 +72,7 @@ static uint64_t put(struct slot *s, enum journal_kind kind, enum block_kind bloc
 	uint64_t padded = (n + 7) & ~7ull, len = sizeof *r + padded + 8;
 	r->head = (uint64_t)kind | (uint64_t)block_kind << 8 | n << 16;
 	r->off = off;
-	if (n)
+	if (p)
 		memcpy(r + 1, p, n);
 	*(uint64_t *)((char *)(r + 1) + padded) = len;
 	return len;
@@ -103,6 +103,29 @@ bool journal_block(enum journal_kind kind, ref block, enum block_kind block_kind
 		return false;
 	set_len(self, self->jlen + put(self, kind, block_kind, block.off, NULL, 0));
 	return true;
+}
+
+static char *append(enum journal_kind kind, uint64_t off, uint64_t n)
+{
+	struct slot *s = self;
+	if (!journal_room(sizeof(struct record) + ((n + 7) & ~7ull) + 8))
+		return NULL;
+	char *p = segment_data(s, s->seg) + s->jlen + sizeof(struct record);
+	set_len(s, s->jlen + put(s, kind, 0, off, NULL, n));
+	return p;
+}
+
+char *journal_effect(uint64_t n)
+{
+	return append(JOURNAL_EFFECT, 0, n);
+}
+
+uint64_t *journal_effect_block(ref block, uint64_t used)
+{
+	uint64_t *p = (uint64_t *)(void *)append(JOURNAL_EFFECT_BLOCK, block.off, sizeof *p);
+	if (p)
+		*p = used;
+	return p;
 }
 
 /* The record that ends at `len`; its own length in *bytes. */
@@ -197,4 +220,25 @@ void journal_each_undo(struct slot *s, void (*each)(void *arg, const void *p, ui
 {
 	struct undo_visit v = {each, arg};
 	each_record(s, visit_undo, &v);
+}
+
+struct effect_visit {
+	void (*each)(void *arg, const struct journal_effect *e);
+	void *arg;
+};
+
+static void visit_effect(void *arg, struct record *r)
+{
+	struct effect_visit *v = arg;
+	enum journal_kind kind = r->head & 0xff;
+	if (kind == JOURNAL_EFFECT)
+		v->each(v->arg, &(struct journal_effect){.bytes = (const char *)(r + 1), .n = r->head >> 16});
+	else if (kind == JOURNAL_EFFECT_BLOCK)
+		v->each(v->arg, &(struct journal_effect){.block = {r->off}, .n = *(const uint64_t *)(r + 1)});
+}
+
+void journal_each_effect(struct slot *s, void (*each)(void *arg, const struct journal_effect *e), void *arg)
+{
+	struct effect_visit v = {each, arg};
+	each_record(s, visit_effect, &v);
 }

@@ -66,20 +66,30 @@ static unsigned claim(uint64_t word)
 	}
 }
 
-struct pin pin_take(void)
+struct pin pin_claim(void)
 {
-	struct pins *t = pins();
-	uint64_t owner = (uint64_t)self_id << OWNER_SHIFT, e = atomic_load(&SUPER->epoch);
-	struct pin p = {e, claim(owner | e)};
-	if (pin_is_none(p))
-		return p;
-	count_held_up(COUNTER_PINNED_READS);
+	uint64_t e = atomic_load(&SUPER->epoch);
+	struct pin p = {e, claim((uint64_t)self_id << OWNER_SHIFT | e)};
+	if (!pin_is_none(p))
+		count_held_up(COUNTER_PINNED_READS);
+	return p;
+}
+
+void pin_advance(struct pin *p)
+{
 	/* The pin stands before the epoch moves: who reads the new epoch sees the pin. */
-	while (!atomic_compare_exchange_strong(&SUPER->epoch, &e, e + 1)) {
-		p.epoch = e;
-		atomic_store(&t->pin[p.index], owner | e);
+	for (uint64_t e = p->epoch; !atomic_compare_exchange_strong(&SUPER->epoch, &e, e + 1);) {
+		p->epoch = e;
+		atomic_store(&pins()->pin[p->index], (uint64_t)self_id << OWNER_SHIFT | e);
 	}
 	atomic_thread_fence(memory_order_seq_cst); /* before any look at a lock word: see txn_begin */
+}
+
+struct pin pin_take(void)
+{
+	struct pin p = pin_claim();
+	if (!pin_is_none(p))
+		pin_advance(&p);
 	return p;
 }
 

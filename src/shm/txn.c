@@ -17,6 +17,7 @@
 #include "journal.h"
 #include "shm/leaf.h"
 #include "shm/pin.h"
+#include "shm/ring.h"
 #include "shm/wake.h"
 
 const struct txn_checks *txn_checks;
@@ -30,6 +31,7 @@ static struct {
 	const uint16_t *stripes; /* of the caller; unused with `all` */
 	uint64_t odd[STRIPES / 64]; /* stripes whose version this transaction turned odd */
 	uint32_t nodd;
+	uint64_t logged;            /* offset of the log behind the last one that was logged */
 } txn;
 
 /* ---- locks ---- */
@@ -253,9 +255,18 @@ static void versions_even(void)
 		}
 }
 
+/* Reads of what has changed wait for this much of the log, if replies wait for the disk. */
+static void stripes_logged(uint64_t offset)
+{
+	for (uint32_t w = 0; w < STRIPES / 64; w++)
+		for (uint64_t m = txn.odd[w]; m; m &= m - 1)
+			atomic_store_explicit(&store_stripe(w * 64 + (uint32_t)__builtin_ctzll(m))->logged, offset, memory_order_relaxed);
+}
+
 static void finish(struct slot *s, bool committed)
 {
 	journal_pop_all(s, committed ? JOURNAL_FREE : JOURNAL_ALLOC);
+	s->effects = 0;
 	atomic_store_explicit(&s->state, TXN_IDLE, memory_order_release);
 }
 
@@ -264,10 +275,14 @@ bool txn_commit(void)
 	if (txn_checks)
 		txn_checks->commit();
 	uint64_t running = TXN_RUNNING;
-	if (!atomic_compare_exchange_strong(&self->state, &running, TXN_COMMITTED)) {
+	bool logged = self->effects != 0;
+	if (logged ? ring_commit(txn.epoch) != RING_COMMITTED
+		   : !atomic_compare_exchange_strong(&self->state, &running, TXN_COMMITTED)) {
 		txn_rollback();
 		return false;
 	}
+	if (logged)
+		stripes_logged(txn.logged = ring_committed_at());
 	versions_even();
 	release(txn.n);
 	txn.running = false;
@@ -275,6 +290,11 @@ bool txn_commit(void)
 	if (txn_checks)
 		txn_checks->over();
 	return true;
+}
+
+uint64_t txn_logged(void)
+{
+	return txn.logged;
 }
 
 void txn_rollback(void)
@@ -314,6 +334,9 @@ static void recover_stripe(uint32_t id, uint32_t stripe)
 	struct stripe *s = store_stripe(stripe % STRIPES);
 	if (lock_owner(&s->lock) == id) {
 		uint64_t v = atomic_load(&s->version);
+		/* More of the log than its changes are may be waited for, never less. */
+		if (v & 1 && ring_is_on())
+			atomic_store(&s->logged, atomic_load(&ring()->offset));
 		if (v & 1)
 			atomic_store(&s->version, v + 1);
 	}
@@ -340,6 +363,7 @@ void txn_recover(uint32_t id)
 		journal_undo_all(s);
 		atomic_store(&s->state, state = TXN_ROLLED_BACK);
 	}
+	ring_recover(id);
 	recover_locks(s, id);
 	if (state != TXN_IDLE)
 		finish(s, state == TXN_COMMITTED);

@@ -9,11 +9,13 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/deadline.h"
 #include "base/panic.h"
 #include "shm/control.h"
 #include "shm/pause.h"
 #include "shm/region.h"
+#include "shm/ring.h"
 #include "internal.h"
 
 #define READ_TRIES 3
@@ -24,6 +26,8 @@ enum { BODY_DONE, BODY_ABORT, BODY_LONG };
 
 static struct access the_access;
 static bool attached;
+static struct access_log awaited;
+static int log_errno;
 
 bool store_attach(int fd)
 {
@@ -44,6 +48,18 @@ bool store_attached(void)
 void access_touches(bool yes)
 {
 	the_access.no_touch = !yes;
+}
+
+struct access_log access_take_log(void)
+{
+	struct access_log l = awaited;
+	awaited = (struct access_log){0};
+	return l;
+}
+
+int access_log_errno(void)
+{
+	return log_errno;
 }
 
 void store_pause_takes_effect(void)
@@ -165,6 +181,15 @@ static void refresh_clocks(struct access *a)
 	}
 }
 
+/* What was read is in the log up to there, or has been since before the log was on. */
+static void note_logged(const struct access *a)
+{
+	for (uint32_t i = 0; i < a->nstripes; i++) {
+		uint64_t at = atomic_load_explicit(&store_stripe(a->stripes[i])->logged, memory_order_acquire);
+		awaited.any = at > awaited.any ? at : awaited.any;
+	}
+}
+
 /* The locked form of a read: a transaction that changes nothing. */
 static int read_locked(struct access *a, access_body *body, void *arg)
 {
@@ -173,6 +198,8 @@ static int read_locked(struct access *a, access_body *body, void *arg)
 	a->locked = true;
 	int r = body(a, arg);
 	a->locked = false;
+	if (ring_is_on())
+		note_logged(a);
 	txn_rollback();
 	return r;
 }
@@ -183,6 +210,9 @@ static int read_pinned(struct access *a, access_body *body, void *arg)
 	a->pin = pin_take();
 	if (pin_is_none(a->pin))
 		return ACCESS_CANCELLED;
+	/* Any of what it sees; all of it was committed before the pin. */
+	if (ring_is_on())
+		awaited.any = atomic_load(&ring()->offset);
 	int r = body(a, arg);
 	pin_release(a->pin);
 	return r;
@@ -195,6 +225,8 @@ static int run_read(struct access *a, access_body *body, void *arg)
 		if (note_versions(a)) {
 			int r = body(a, arg);
 			if (access_still_valid(a)) {
+				if (ring_is_on())
+					note_logged(a);
 				refresh_clocks(a);
 				return r == BODY_LONG ? read_pinned(a, body, arg) : r;
 			}
@@ -214,9 +246,20 @@ static int roll_back(int result)
 	return result;
 }
 
+/* For room in the log, as if outside the command: nothing is held, and nobody waits for this process. */
+static int wait_for_log(void)
+{
+	activity_leave();
+	log_errno = ring_wait_room();
+	activity_enter();
+	return log_errno;
+}
+
 static int run_write(struct access *a, access_body *body, void *arg, bool all)
 {
 	for (;;) {
+		if (ring_is_on() && !ring_has_room() && wait_for_log() != 0)
+			return ACCESS_NOT_LOGGED;
 		a->mode = ACCESS_WRITE;
 		a->effects = false;
 		a->no_memory = false;
@@ -238,8 +281,11 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 		if (!a->effects && txn_changed())
 			panic("a command changed the store and handed over no effect");
 #endif
-		if (txn_commit())
+		if (txn_commit()) {
+			if (ring_is_on())
+				awaited.own = awaited.any = txn_logged();
 			return r;
+		}
 	}
 }
 
@@ -275,5 +321,22 @@ int access_run(const struct plan *plan, access_body *body, void *arg)
 	int r = run(a, body, arg);
 	activity_leave();
 	drop_stripes(a);
+	return r;
+}
+
+int access_snapshot(bool rotate, uint64_t *offset, access_body *body, void *arg)
+{
+	struct plan plan = {.kind = PLAN_READ_LONG, .now = clock_wall_ms()};
+	struct access *a = &the_access;
+	*a = (struct access){.plan = &plan, .now = plan.now, .mode = ACCESS_PINNED};
+	find_stripes(a, &plan);
+	activity_enter();
+	a->pin = ring_pin(rotate, offset);
+	int r = ACCESS_CANCELLED;
+	if (!pin_is_none(a->pin)) {
+		r = body(a, arg);
+		pin_release(a->pin);
+	}
+	activity_leave();
 	return r;
 }

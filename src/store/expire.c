@@ -20,6 +20,7 @@
 #include "shm/control.h"
 #include "shm/events.h"
 #include "shm/pause.h"
+#include "shm/ring.h"
 #include "shm/wake.h"
 #include "due.h"
 #include "internal.h"
@@ -95,8 +96,12 @@ static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 {
 	uint16_t s = (uint16_t)stripe;
 	uint32_t n = 0;
+	*more = false;
+	if (ring_is_on() && !ring_has_room())
+		return false;
 	activity_enter();
 	txn_begin(&s, 1);
+	expirer_access.no_memory = false;
 	/* Asked within the transaction: whoever pauses cancels those that have begun before. */
 	bool ok = !nothing_expires();
 	for (uint32_t db = 0; ok && db < SUPER->databases; db++) {
@@ -104,6 +109,9 @@ static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 		while (ok && root && n < DUE_PER_TXN && first_is_due(&root->bins[stripe], now))
 			ok = take_first(root, db, stripe, now), n++;
 	}
+	ok = ok && !expirer_access.no_memory;
+	if (ok && n)
+		ring_apart();
 	if (ok)
 		ok = txn_commit();
 	else
