@@ -15,6 +15,7 @@
 #include "shm/arena.h"
 #include "shm/leaf.h"
 #include "shm/lock.h"
+#include "shm/ring.h"
 #include "shm/pin.h"
 #include "shm/region.h"
 #include "shm/slot.h"
@@ -51,7 +52,7 @@ bool check_leaf_locks(struct check *c)
 			return false;
 	if (!c->beside && !lock_free(c, &SUPER->arena.lock, "the arena", 0))
 		return false;
-	return lock_free(c, &SUPER->map_lock, "the map", 0);
+	return lock_free(c, &SUPER->map_lock, "the map", 0) && (c->beside || lock_free(c, &ring()->lock, "the log ring", 0));
 }
 
 static bool check_locks(struct check *c)
