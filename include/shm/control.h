@@ -138,6 +138,7 @@ struct control_commons {
 	_Atomic uint64_t next_client_id;       /* a worker takes the next one when it accepts */
 	_Atomic uint32_t paused;               /* PAUSED_* bits, set by DEBUG */
 	_Atomic uint32_t rest_ms;              /* a client's rest before its buffers shrink: REST_*, or ms + 1; set by DEBUG */
+	struct persistence_notes persistence;  /* shm/persistence.h */
 };
 #define PAUSED_EXPIRY 1u  /* the expirer deletes nothing that is due; nobody sees such a key for that */
 #define PAUSED_CRON 2u    /* nor does it free what flushes and pins have left */

@@ -69,6 +69,25 @@ struct arena {
 	_Atomic uint64_t grower;   /* who grew it last for a large run: activity | slot << 40; while it is in that command nothing is given back */
 };
 
+/* A file as it was; ino 0: there was none. */
+struct disk_file {
+	uint64_t dev, ino, size;
+	int64_t mtime_ns;
+};
+
+/* What a start would load, as this server knows it: see include/persist/disk.h. Written by the one process that replaces the file. */
+struct disk_note {
+	struct disk_file file[2];  /* the one in place, and the one before or to come */
+	_Atomic uint32_t current;  /* which is which */
+	uint32_t reserved;
+};
+#define DISK_NOTES 3u
+
+enum store_contents {
+	CONTENTS_PARTIAL, /* not loaded yet, or half of it: never adopted. What a new store is */
+	CONTENTS_WHOLE,
+};
+
 struct super {
 	uint64_t magic;            /* this and the next two are where they are in every format */
 	uint32_t format;
@@ -100,6 +119,8 @@ struct super {
 	_Alignas(64) _Atomic uint64_t slow_next; /* id of the slow log's next entry */
 	_Atomic uint64_t slow_first;         /* entries that are older are forgotten */
 	_Atomic uint32_t slow_backed;        /* places of its ring that have memory, from the first on; grows only */
+	_Atomic uint32_t contents;           /* enum store_contents; by the loader, and by the supervisor where there is nothing to load */
+	struct disk_note disk[DISK_NOTES];   /* per enum disk_kind */
 };
 _Static_assert(sizeof(struct super) <= PAGE_BYTES, "one page");
 

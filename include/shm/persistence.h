@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the supervisor tells everybody about files: part of the control region's head, written by it alone.
+ * What is told about files: `struct persistence` by the supervisor to everybody, part of the control region's head; `struct
+ * persistence_notes` by helpers to INFO, part of the commons, information only.
  */
 #ifndef BULKHEAD_SHM_PERSISTENCE_H
 #define BULKHEAD_SHM_PERSISTENCE_H
@@ -15,6 +16,14 @@ enum {
 
 struct persistence {
 	_Atomic uint32_t trouble; /* TROUBLE_* bits; 0 nearly always: one load for each command */
+	_Atomic int64_t loading_since_ms; /* wall clock at which the loading that is under way, or was last, began; 0: none was */
+};
+
+struct persistence_notes {
+	/* By the loader. */
+	_Atomic uint64_t load_bytes, load_total; /* of the files, how far it is, and in all */
+	_Atomic uint64_t load_used_mem;          /* what the server that wrote the file used, as the file has it; 0: it does not say */
+	_Atomic uint64_t load_keys, load_expired; /* so far, or in the last loading: keys put in place; left out because they were due */
 };
 
 #endif

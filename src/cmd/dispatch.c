@@ -111,6 +111,21 @@ static bool unlocked(struct session *s, const struct command *row)
 	return false;
 }
 
+/* While files give trouble: whether that forbids this command. True after the error. */
+static __attribute__((noinline)) bool in_trouble(struct session *s, const struct command *row, uint32_t trouble)
+{
+	if ((trouble & TROUBLE_LOADING) && !(row->flags & COMMAND_LOADING)) {
+		reply_error(&s->out, "LOADING Redis is loading the dataset in memory");
+		return true;
+	}
+	return false;
+}
+
+static inline uint32_t trouble_now(void)
+{
+	return atomic_load_explicit(&control->persistence.trouble, memory_order_relaxed);
+}
+
 static bool permitted(struct session *s, const struct command *row, int argc)
 {
 	if (!command_arity_ok(row, argc))
@@ -119,6 +134,8 @@ static bool permitted(struct session *s, const struct command *row, int argc)
 		return false;
 	else if (!(row->flags & COMMAND_NO_AUTH) && !session_authenticated(s))
 		reply_error(&s->out, "NOAUTH Authentication required.");
+	else if (__builtin_expect(trouble_now() != 0, 0) && in_trouble(s, row, trouble_now()))
+		return false;
 	else if ((row->flags & COMMAND_DENYOOM) && store_over_limit())
 		reply_error(&s->out, "OOM command not allowed when used memory > 'maxmemory'.");
 	else
