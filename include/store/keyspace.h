@@ -59,8 +59,19 @@ bool key_peek(struct access *a, uint32_t db, const struct arg *key, struct view 
 /* Looks a key up for nothing but its access clock, which is surely refreshed: TOUCH. Not in ACCESS_WRITE. False: absent. */
 bool key_touch(struct access *a, uint32_t db, const struct arg *key);
 
-/* Seconds since what was found was last used, as its access clock has it. */
+/*
+ * What the access clock says of what was found; clock.h says what it means under which policy. Seconds since it was last used, where the policy
+ * is not LFU; how often it is used, 0 to 255, where it is; the bare word.
+ */
 uint32_t key_idle_seconds(const struct access *a, const struct view *v);
+uint8_t key_freq(const struct access *a, const struct view *v);
+uint32_t key_clock(const struct view *v);
+
+/*
+ * ACCESS_WRITE: sets the access clock of a key, as RESTORE and files have it: `idle` seconds, `freq` 0 to 255, each -1 where it is not told. Of
+ * the two the policy in force takes what it can use; without it the clock stays as the change of the key has made it.
+ */
+void key_set_clock(struct access *a, uint32_t db, const struct arg *key, int64_t idle, int freq);
 
 /*
  * In ACCESS_READ: true when copying `n` bytes of a value must not be done in this mode; the handler returns CMD_LONG and is

@@ -54,13 +54,6 @@ static size_t serialized_length(const struct view *v)
 	return v->len + (v->len < 64 ? 1 : v->len < 16384 ? 2 : v->len <= UINT32_MAX ? 5 : 9);
 }
 
-/* The access clock of an item: seconds, 24 bits of them. */
-static uint32_t clock_of_item(ref item)
-{
-	const struct item *i = peek(item, sizeof *i);
-	return i == NULL ? 0 : (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> 40);
-}
-
 static int describe_object(struct access *a, void *arg)
 {
 	struct cmd *c = arg;
@@ -75,7 +68,7 @@ static int describe_object(struct access *a, void *arg)
 	snprintf(line, sizeof line,
 		 "Value at:0x%llx refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
 		 (unsigned long long)v.item.off,
-		 encoding_name(v.encoding), serialized_length(&v), clock_of_item(v.item), key_idle_seconds(a, &v));
+		 encoding_name(v.encoding), serialized_length(&v), key_clock(&v), key_idle_seconds(a, &v));
 	reply_status(c->out, line);
 	return CMD_DONE;
 }

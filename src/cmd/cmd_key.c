@@ -87,7 +87,7 @@ static bool put_copy(struct cmd *c, const struct arg *from, uint32_t to_db, cons
 static enum cmd_result rename_key(struct cmd *c, bool replace)
 {
 	const struct arg *from = &c->argv[1], *to = &c->argv[2];
-	struct view v;
+	struct view v, other;
 	bool oom = false;
 
 	if (!key_find(c->access, cmd_db(c), from, &v)) {
@@ -95,13 +95,15 @@ static enum cmd_result rename_key(struct cmd *c, bool replace)
 		return CMD_DONE;
 	}
 	bool same = same_key(from, to);
-	if (!replace && (same || key_find(c->access, cmd_db(c), to, &v))) {
+	if (!replace && (same || key_find(c->access, cmd_db(c), to, &other))) {
 		reply_i64(c->out, 0);
 		return CMD_DONE;
 	}
 	if (!same) {
+		int freq = key_freq(c->access, &v);
 		if (!put_copy(c, from, cmd_db(c), to))
 			return reply_oom(c);
+		key_set_clock(c->access, cmd_db(c), to, 0, freq);
 		key_delete(c->access, cmd_db(c), from, &oom);
 		if (oom)
 			return reply_oom(c);

@@ -168,7 +168,7 @@ static uint64_t version_of(const struct access *a, uint32_t stripe)
 	return found ? a->versions[found - a->stripes] : 1; /* no even version equals it */
 }
 
-/* Readers write nothing to items but this: at most once per key and second, if the lock is free at once. */
+/* Readers write nothing to items but this: at most once per key and second (LFU: when the counter moves), if the lock is free at once. */
 static void refresh_clocks(struct access *a)
 {
 	for (uint32_t i = 0; i < a->nclocks; i++) {
@@ -176,7 +176,7 @@ static void refresh_clocks(struct access *a)
 		if (!stripe_try(stripe))
 			continue;
 		if (version_same(stripe, version_of(a, stripe)))
-			clock_set(a->clocks[i].item, clock_of(a->now));
+			clock_set(a->clocks[i].item, a->clocks[i].clock);
 		stripe_unlock(stripe);
 	}
 }
@@ -261,6 +261,7 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 		if (ring_is_on() && !ring_has_room() && wait_for_log() != 0)
 			return ACCESS_NOT_LOGGED;
 		a->mode = ACCESS_WRITE;
+		a->touched = false;
 		a->effects = false;
 		a->no_memory = false;
 		if (!txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes))

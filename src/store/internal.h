@@ -10,6 +10,7 @@
 #include "shm/slot.h"
 #include "shm/txn.h"
 #include "store/access.h"
+#include "clock.h"
 #include "index.h"
 
 #define ACCESS_INLINE_KEYS 16u
@@ -18,6 +19,7 @@
 struct stale_clock {
 	ref item;
 	uint32_t stripe;
+	uint32_t clock; /* what it is to be */
 };
 
 /* One running command. Private memory; one per process. */
@@ -27,6 +29,7 @@ struct access {
 	enum access_mode mode;
 	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
 	bool no_touch;             /* access_touches(false); the only field that outlives the command */
+	bool touched;              /* ACCESS_WRITE: looking keys up has refreshed their clocks */
 	bool effects;              /* an effect was handed over */
 	bool no_memory;            /* a change failed half-way where the body cannot know: it must not commit */
 	uint32_t cursor;           /* where in plan->keys the next key is expected */
@@ -105,18 +108,21 @@ static inline uint8_t item_flags(const struct arg *key, int64_t due)
 	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
 }
 
-/* Access clock: seconds, 24 bits. */
-#define CLOCK_MASK 0xffffffu
-static inline uint32_t clock_of(int64_t now_ms)
-{
-	return (uint32_t)(now_ms / 1000) & CLOCK_MASK;
-}
-
 /* db_sweep_retired with the sweep lock held. */
 void db_sweep_locked(void);
 
 /* A db_map's last valid entry, checked: roots beyond are none. */
 const struct db_map *map_now(void);
+
+/* The access clock of what is put in the place of what `s` found, or is new. */
+uint32_t clock_next(const struct access *a, const struct spot *s);
+
+/* The access clock of an item, which may be torn. */
+static inline uint32_t clock_read(ref item)
+{
+	const struct item *i = at(item);
+	return (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> CLOCK_SHIFT);
+}
 
 /* Sets the access clock of an item. Its stripe is held, which is all it takes: no version moves, nothing is journalled. */
 static inline void clock_set(ref item, uint32_t clock)

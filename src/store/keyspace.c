@@ -71,13 +71,15 @@ bool spot_find(struct access *a, uint32_t db, const struct arg *key, struct spot
  */
 static void note_clock(struct access *a, const struct spot *s, bool held)
 {
-	if (s->parts.clock == clock_of(a->now))
+	uint32_t clock = clock_used(s->parts.clock, a->now);
+	if (s->parts.clock == clock)
 		return;
 	if (held) {
-		clock_set(s->item, clock_of(a->now));
+		clock_set(s->item, clock);
 	} else if (a->nclocks < (a->plan->nkeys > ACCESS_INLINE_KEYS ? a->plan->nkeys : ACCESS_INLINE_KEYS)) {
 		a->clocks[a->nclocks].item = s->item;
 		a->clocks[a->nclocks].stripe = s->hash.stripe;
+		a->clocks[a->nclocks].clock = clock;
 		a->nclocks++;
 	}
 }
@@ -137,8 +139,10 @@ static bool find(struct access *a, uint32_t db, const struct arg *key, struct vi
 			delete_expired(a, db, key, &s);
 		return false;
 	}
-	if (touch && a->mode != ACCESS_PINNED)
+	if (touch && a->mode != ACCESS_PINNED) {
 		note_clock(a, &s, a->mode == ACCESS_WRITE || a->locked);
+		a->touched = true;
+	}
 	*out = (struct view){s.parts.value, s.parts.vlen, s.parts.due, s.parts.type, s.parts.encoding, s.item};
 	return true;
 }
@@ -159,13 +163,13 @@ bool key_touch(struct access *a, uint32_t db, const struct arg *key)
 	struct view v;
 	if (!find(a, db, key, &v, false))
 		return false;
-	if (key_idle_seconds(a, &v) == 0)
+	if (clock_used(clock_read(v.item), a->now) == clock_read(v.item))
 		return true;
 	uint32_t stripe = access_hash(a, key).stripe;
 	if (!a->locked && !stripe_lock(stripe))
 		return true; /* cancelled */
 	if (spot_find(a, db, key, &s))
-		clock_set(s.item, clock_of(a->now));
+		clock_set(s.item, clock_used(s.parts.clock, a->now));
 	if (!a->locked)
 		stripe_unlock(stripe);
 	return true;
@@ -173,11 +177,17 @@ bool key_touch(struct access *a, uint32_t db, const struct arg *key)
 
 uint32_t key_idle_seconds(const struct access *a, const struct view *v)
 {
-	const struct item *i = at(v->item);
-	uint32_t last = (uint32_t)(__atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) >> CLOCK_SHIFT);
-	uint32_t idle = (clock_of(a->now) - last) & CLOCK_MASK;
-	/* More than half of what the clock can tell: used after this command's moment. */
-	return idle > CLOCK_MASK / 2 ? 0 : idle;
+	return clock_idle(clock_read(v->item), a->now);
+}
+
+uint8_t key_freq(const struct access *a, const struct view *v)
+{
+	return (uint8_t)lfu_counter(clock_read(v->item), a->now);
+}
+
+uint32_t key_clock(const struct view *v)
+{
+	return clock_read(v->item);
 }
 
 bool access_is_long(const struct access *a, size_t n)
@@ -226,7 +236,7 @@ static bool write_in_place(struct access *a, struct spot *s, const struct parts 
 	uint64_t bytes = item_bytes(p->klen, p->vlen, p->flags);
 	if (!txn_touch(s->hash.stripe, i, bytes))
 		return false;
-	char *to = item_write(i, s->parts.born, clock_of(a->now), p);
+	char *to = item_write(i, s->parts.born, clock_next(a, s), p);
 	memmove(to, p->value, p->vlen);
 	return due_changed(s, s->parts.due, p->due);
 }
@@ -257,7 +267,15 @@ bool spot_prepare(struct access *a, uint32_t db, const struct arg *key, struct s
 	return true;
 }
 
-static bool set_value(struct access *a, uint32_t db, const struct arg *key, const struct parts *p, uint64_t room)
+uint32_t clock_next(const struct access *a, const struct spot *s)
+{
+	if (!policy_is_lfu() || !s->cell)
+		return clock_fresh(a->now);
+	/* A value that takes another's place keeps its counter. */
+	return a->touched || a->no_touch ? s->parts.clock : lfu_used(s->parts.clock, a->now);
+}
+
+static bool set_value(struct access *a, uint32_t db, const struct arg *key, const struct parts *p)
 {
 	struct spot s;
 	if (p->vlen > UINT32_MAX || cancel_requested() || !spot_prepare(a, db, key, &s))
@@ -265,10 +283,10 @@ static bool set_value(struct access *a, uint32_t db, const struct arg *key, cons
 	if (fits_in_place(&s, p))
 		return write_in_place(a, &s, p);
 	uint64_t bytes = item_bytes(p->klen, p->vlen, p->flags);
-	ref r = txn_alloc(bytes > room ? bytes : room, BLOCK_DATA);
+	ref r = txn_alloc(bytes, BLOCK_DATA);
 	if (ref_is_none(r))
 		return false;
-	char *to = item_write(at(r), txn_epoch(), clock_of(a->now), p);
+	char *to = item_write(at(r), txn_epoch(), clock_next(a, &s), p);
 	if (p->vlen <= LONG_VALUE)
 		memcpy(to, p->value, p->vlen);
 	else if (!value_copy(to, p->value, p->vlen))
@@ -282,7 +300,7 @@ bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const 
 	struct parts p = {.key = key->p, .klen = key->n, .value = value, .vlen = len, .due = due,
 			  .flags = item_flags(key, due), .type = TYPE_STRING,
 			  .encoding = encoding == ENC_AUTO ? choose_encoding(value, len) : encoding};
-	return set_value(a, db, key, &p, 0);
+	return set_value(a, db, key, &p);
 }
 
 bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t due)
@@ -299,7 +317,23 @@ bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t d
 	struct parts p = s.parts;
 	p.due = due;
 	p.flags = item_flags(key, due);
-	return set_value(a, db, key, &p, 0);
+	return set_value(a, db, key, &p);
+}
+
+void key_set_clock(struct access *a, uint32_t db, const struct arg *key, int64_t idle, int freq)
+{
+	struct spot s;
+	if (policy_is_lfu() ? freq < 0 : idle < 0)
+		return;
+	if (!spot_find(a, db, key, &s))
+		return;
+	if (policy_is_lfu()) {
+		clock_set(s.item, lfu_clock(freq > 255 ? 255 : (uint32_t)freq, a->now));
+		return;
+	}
+	/* Further back than the clock can tell: as far as it can. */
+	int64_t most = CLOCK_MASK / 2;
+	clock_set(s.item, clock_of(a->now - (idle > most ? most : idle) * 1000));
 }
 
 /* Takes the item out of its bin; the block stays. */
@@ -341,7 +375,7 @@ bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32
 	p.key = to->p;
 	p.klen = to->n;
 	p.flags = item_flags(to, p.due);
-	return set_value(a, to_db, to, &p, 0);
+	return set_value(a, to_db, to, &p);
 }
 
 bool key_move(struct access *a, uint32_t from_db, const struct arg *key, uint32_t to_db)
@@ -350,8 +384,13 @@ bool key_move(struct access *a, uint32_t from_db, const struct arg *key, uint32_
 	if (!spot_find(a, from_db, key, &from))
 		return true;
 	/* Whoever has a pin must go on finding it here, and not there. */
-	if (!pin_allows_change(from.parts.born))
-		return key_copy(a, from_db, key, to_db, key) && spot_remove(&from);
+	if (!pin_allows_change(from.parts.born)) {
+		if (!key_copy(a, from_db, key, to_db, key) || !spot_remove(&from))
+			return false;
+		if (spot_find(a, to_db, key, &to))
+			clock_set(to.item, from.parts.clock);
+		return true;
+	}
 	return spot_prepare(a, to_db, key, &to) && index_insert(to.hash.stripe, to.bin, to.hash.tag, from.item) &&
 	       due_changed(&to, DUE_NONE, from.parts.due) && unlink_item(&from);
 }

@@ -37,7 +37,7 @@ bool value_copy(char *to, const char *from, uint64_t n)
 static bool reshape(struct access *a, struct spot *s, uint64_t len)
 {
 	struct item *i = at(s->item);
-	uint64_t born_clock = s->parts.born | (uint64_t)clock_of(a->now) << CLOCK_SHIFT;
+	uint64_t born_clock = s->parts.born | (uint64_t)clock_next(a, s) << CLOCK_SHIFT;
 	uint64_t shape = (i->shape & ~0xffffffffull & ~(0xfull << 60)) | len | (uint64_t)ENC_RAW << 60;
 	if (i->shape == shape && i->born_clock == born_clock)
 		return true;
@@ -67,7 +67,7 @@ static bool move(struct access *a, struct spot *s, uint64_t len, struct patch *o
 	ref r = txn_alloc(len > s->parts.vlen ? bytes + more : bytes, BLOCK_DATA);
 	if (ref_is_none(r))
 		return false;
-	out->value = item_write(at(r), txn_epoch(), clock_of(a->now), &p);
+	out->value = item_write(at(r), txn_epoch(), clock_next(a, s), &p);
 	out->undo = 0;
 	return value_copy(out->value, s->parts.value, s->parts.vlen) && spot_publish(s, r, p.due);
 }
@@ -99,13 +99,16 @@ char *key_make(struct access *a, const struct arg *key, uint64_t len, ref *block
 	if (len > UINT32_MAX || cancel_requested())
 		return NULL;
 	*block = txn_alloc(item_bytes(p.klen, len, p.flags), BLOCK_DATA);
-	return ref_is_none(*block) ? NULL : item_write(at(*block), txn_epoch(), clock_of(a->now), &p);
+	return ref_is_none(*block) ? NULL : item_write(at(*block), txn_epoch(), clock_fresh(a->now), &p);
 }
 
 bool key_made(struct access *a, uint32_t db, const struct arg *key, ref block)
 {
 	struct spot s;
-	return spot_prepare(a, db, key, &s) && spot_publish(&s, block, DUE_NONE);
+	if (!spot_prepare(a, db, key, &s))
+		return false;
+	clock_set(block, clock_next(a, &s));
+	return spot_publish(&s, block, DUE_NONE);
 }
 
 bool key_patch(struct access *a, uint32_t db, const struct arg *key, const struct view *now, uint64_t len, uint64_t n, struct patch *out)
