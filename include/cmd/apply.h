@@ -25,6 +25,9 @@ void apply_file(void);
  */
 const char *apply_command(int argc, const struct arg *argv);
 
+/* Whether it would be, as far as that can be told before: the words of one in a transaction. */
+const char *apply_known(int argc, const struct arg *argv);
+
 /* Commands applied since apply_begin, and those of them that answered with an error. */
 struct applied {
 	uint64_t commands, errors;

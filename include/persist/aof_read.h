@@ -38,6 +38,9 @@ struct aof_sink {
 	 */
 	const char *(*command)(void *arg, int argc, const struct arg *argv);
 
+	/* Whether a command may stand in a file: asked as those of a transaction are read, for they are handed over later or never. As `command` answers. */
+	const char *(*known)(void *arg, int argc, const struct arg *argv);
+
 	/*
 	 * The file on `fd`, which is at offset 0, begins with an RDB: load that, and say in *end where it ends. The descriptor may be left at any
 	 * offset. `before`: bytes of all files that were dealt with before this one. False: a text in `why` with the offset. Keys that are due are loaded as
@@ -77,10 +80,10 @@ bool aof_begins_with_rdb(int fd);
 /* ---- a server's files ---- */
 
 enum aof_load {
-	AOF_LOADED, /* all of it; *why has a warning if a torn tail was cut off, else is empty */
-	AOF_EMPTY,  /* there are files, and nothing in them */
-	AOF_ABSENT, /* there are none */
-	AOF_FAILED, /* *why says what, in which file and where: the server must not start */
+	AOF_LOAD_OK,     /* all of it; *why has a warning if a torn tail was cut off, else is empty */
+	AOF_LOAD_EMPTY,  /* there are files, and nothing in them */
+	AOF_LOAD_ABSENT, /* there are none */
+	AOF_LOAD_FAILED, /* *why says what, in which file and where: the server must not start */
 };
 
 /*

@@ -70,6 +70,9 @@ void store_pause_takes_effect(void);
 /* Whether looking keys up refreshes their access clocks: CLIENT NO-TOUCH. At first it does; TOUCH does it in any case. */
 void access_touches(bool yes);
 
+/* Whether keys whose time has come are there all the same: while a file is loaded, whose next command may say otherwise. At first they are not. */
+void access_keep_due(bool yes);
+
 /* Memory figures, bytes. */
 struct store_memory {
 	uint64_t used;      /* blocks handed out, by size class, plus the fixed parts */

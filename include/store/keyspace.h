@@ -44,6 +44,9 @@ struct view {
 /* Milliseconds of the wall clock, the same for all of one command. */
 int64_t access_now(const struct access *a);
 
+/* Whether a key that is given this expiry is to be deleted instead: it has passed, and no file is being loaded. */
+bool access_already_due(const struct access *a, int64_t due);
+
 /* The database the access works on; access_use_db switches it (COPY ... DB n). */
 uint32_t access_db(const struct access *a);
 

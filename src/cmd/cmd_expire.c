@@ -99,7 +99,7 @@ static enum cmd_result expire(struct cmd *c, bool seconds, bool relative)
 		reply_i64(c->out, 0);
 		return CMD_DONE;
 	}
-	if (due <= access_now(c->access)) {
+	if (access_already_due(c->access, due)) {
 		bool oom = false;
 		key_delete(c->access, cmd_db(c), key, &oom);
 		if (oom)

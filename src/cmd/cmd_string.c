@@ -259,7 +259,7 @@ enum cmd_result cmd_getdel(struct cmd *c)
 
 static enum cmd_result change_due(struct cmd *c, const struct options *o, int64_t old, int64_t due)
 {
-	if (o->expiry != NULL && due <= access_now(c->access))
+	if (o->expiry != NULL && access_already_due(c->access, due))
 		return delete_key(c);
 	if (o->expiry == NULL && !(o->persist && old != DUE_NONE))
 		return CMD_DONE;

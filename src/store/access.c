@@ -62,6 +62,11 @@ int access_log_errno(void)
 	return log_errno;
 }
 
+void access_keep_due(bool yes)
+{
+	the_access.keep_due = yes;
+}
+
 void store_pause_takes_effect(void)
 {
 	txn_cancel_others();

@@ -28,7 +28,8 @@ struct access {
 	int64_t now;               /* wall ms */
 	enum access_mode mode;
 	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
-	bool no_touch;             /* access_touches(false); the only field that outlives the command */
+	bool no_touch;             /* access_touches(false); outlives the command, as does */
+	bool keep_due;             /* access_keep_due(true) */
 	bool touched;              /* ACCESS_WRITE: looking keys up has refreshed their clocks */
 	bool effects;              /* an effect was handed over */
 	bool no_memory;            /* a change failed half-way where the body cannot know: it must not commit */
@@ -100,6 +101,12 @@ bool value_copy(char *to, const char *from, uint64_t n);
 static inline bool is_due(int64_t due, int64_t now)
 {
 	return due != INT64_MIN && due <= now;
+}
+
+/* Whether a key with this expiry is gone for the command. */
+static inline bool is_gone(const struct access *a, int64_t due)
+{
+	return is_due(due, a->now) && !a->keep_due;
 }
 
 /* Flags of an item of this key. */

@@ -25,6 +25,11 @@ int64_t access_now(const struct access *a)
 	return a->now;
 }
 
+bool access_already_due(const struct access *a, int64_t due)
+{
+	return is_gone(a, due);
+}
+
 uint32_t access_db(const struct access *a)
 {
 	return a->plan->db;
@@ -134,7 +139,7 @@ static bool find(struct access *a, uint32_t db, const struct arg *key, struct vi
 	touch = touch && !a->no_touch;
 	if (!(a->mode == ACCESS_PINNED ? find_pinned(a, db, key, &s, touch) : spot_find(a, db, key, &s)))
 		return false;
-	if (is_due(s.parts.due, a->now)) {
+	if (is_gone(a, s.parts.due)) {
 		if (a->mode == ACCESS_WRITE)
 			delete_expired(a, db, key, &s);
 		return false;
@@ -358,7 +363,7 @@ bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
 	*oom = cancel_requested();
 	if (*oom || !spot_find(a, db, key, &s))
 		return false;
-	if (is_due(s.parts.due, a->now)) {
+	if (is_gone(a, s.parts.due)) {
 		delete_expired(a, db, key, &s);
 		return false;
 	}

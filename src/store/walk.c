@@ -135,7 +135,7 @@ void db_walk(struct access *a, uint32_t db, key_visitor *each, void *arg)
 			if (!item_read(r, &p))
 				panic("a pinned item cannot be read");
 			struct view v = view_of(r, &p);
-			if (!is_due(p.due, a->now))
+			if (!is_gone(a, p.due))
 				go_on = each(arg, p.key, p.klen, &v);
 		}
 		give_way(&since);
@@ -194,7 +194,7 @@ static void copy_keys(struct scan *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct parts p;
 		ref r = cell_ref(s->cells.v[i]);
-		if (!item_read(r, &p) || is_due(p.due, s->a->now))
+		if (!item_read(r, &p) || is_gone(s->a, p.due))
 			continue;
 		if (p.klen > LONG_KEY && !still_good(s))
 			return;
@@ -297,7 +297,7 @@ static bool random_of(struct access *a, uint32_t db, uint32_t stripe, uint64_t v
 	for (uint32_t i = 0; table && i < 2 * n; i++) {
 		uint64_t c = __atomic_load_n(&table[i % n], __ATOMIC_RELAXED);
 		struct parts p;
-		if (!c || (skip && skip--) || !item_read(cell_ref(c), &p) || is_due(p.due, a->now))
+		if (!c || (skip && skip--) || !item_read(cell_ref(c), &p) || is_gone(a, p.due))
 			continue;
 		if (p.klen > LONG_KEY && !unchanged(stripe, v))
 			return false;

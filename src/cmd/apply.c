@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Applying commands that come from a file (cmd/apply.h).
+ *
+ * Run by the loader. Owns a session without a client. Takes no lock itself: access_run does, and holds nothing when it returns. A death in here
+ * leaves what a worker's leaves, and the load begins anew.
+ *
+ * Only what a server writes into such a file is applied: commands that write, and SELECT. Commands that read do nothing there. All others are
+ * refused, for they would act on the server and not on its data (CONFIG, SHUTDOWN ...).
+ */
+#include "cmd/apply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "args.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/seldom.h"
+#include "store/access.h"
+
+#define FEW_KEYS 16u
+#define CLOCK_EACH 256u     /* commands: relative expiries are counted from the moment of the load, roughly */
+#define ERRORS_LOGGED 16u   /* of these each has a line; then there is one about the rest */
+#define PREVIEW 64
+
+static struct {
+	struct session session;
+	bool ready;
+	struct applied done;
+	uint64_t at_clock; /* commands when the clock was last read */
+	const struct arg **many;
+	size_t many_cap;
+	char why[256];
+} applier SELDOM_USED;
+
+void apply_begin(void)
+{
+	struct session *s = &applier.session;
+
+	if (!applier.ready) {
+		reply_init(&s->out);
+		s->fd = -1;
+		s->authenticated = s->store_mapped = applier.ready = true;
+	}
+	applier.done = (struct applied){0};
+	access_keep_due(true);
+	apply_file();
+}
+
+void apply_file(void)
+{
+	applier.session.db = 0;
+	applier.session.now = clock_wall_ms();
+	applier.at_clock = applier.done.commands;
+}
+
+struct applied apply_done(void)
+{
+	return applier.done;
+}
+
+/* ---- which commands ---- */
+
+static const char *refuse(const char *what, const struct arg *name)
+{
+	struct buf b = {0};
+
+	str_repr(&b, name->p, name->n < PREVIEW ? name->n : PREVIEW);
+	snprintf(applier.why, sizeof applier.why, "%s %.*s", what, (int)b.len, b.data);
+	buf_deinit(&b);
+	return applier.why;
+}
+
+static bool is_select(const struct command *row)
+{
+	return row->handler == cmd_select;
+}
+
+/* NULL: it may stand in a file, and *out is its row. */
+static const char *find(int argc, const struct arg *argv, const struct command **out)
+{
+	const struct command *row = command_find(argv[0].p, argv[0].n);
+
+	if (row == NULL)
+		return refuse("unknown command", &argv[0]);
+	if (command_first_sub(row) != NULL) {
+		row = argc > 1 ? command_find_sub(row, argv[1].p, argv[1].n) : NULL;
+		if (row == NULL)
+			return refuse("unknown subcommand of", &argv[0]);
+	}
+	if (!command_arity_ok(row, argc))
+		return refuse("wrong number of arguments for", &argv[0]);
+	if (!(row->flags & (COMMAND_WRITE | COMMAND_READONLY)) && !is_select(row))
+		return refuse("a command that has no place in such a file:", &argv[0]);
+	*out = row;
+	return NULL;
+}
+
+const char *apply_known(int argc, const struct arg *argv)
+{
+	const struct command *row;
+
+	return find(argc, argv, &row);
+}
+
+/* ---- running one ---- */
+
+static int run_handler(struct access *a, void *arg)
+{
+	struct cmd *c = arg;
+
+	cmd_start_over(c);
+	c->access = a;
+	return c->row->handler(c);
+}
+
+static const struct arg **room_for(size_t n, const struct arg **few)
+{
+	if (n <= FEW_KEYS)
+		return few;
+	if (n > applier.many_cap) {
+		applier.many = realloc(applier.many, n * sizeof *applier.many);
+		if (applier.many == NULL)
+			fatal("out of memory for %zu keys", n);
+		applier.many_cap = n;
+	}
+	return applier.many;
+}
+
+static int run_write(struct cmd *c)
+{
+	const struct command *row = c->row;
+	const struct arg *few[FEW_KEYS];
+	struct plan plan = {.db = c->session->db, .now = c->session->now};
+	int first, last, step;
+
+	plan.kind = row->flags & COMMAND_ALL_STRIPES ? PLAN_WRITE_ALL : PLAN_WRITE;
+	if (command_key_range(row, c->argc, &first, &last, &step)) {
+		size_t n = (size_t)((last - first) / step + 1);
+		const struct arg **keys = room_for(n, few);
+		for (size_t i = 0; i < n; i++)
+			keys[i] = &c->argv[first + (int)i * step];
+		plan.nkeys = (uint32_t)n;
+		plan.keys = keys;
+	}
+	return access_run(&plan, run_handler, c);
+}
+
+/* What it answered with is an error. */
+static const char *answered_with_error(struct cmd *c, int result)
+{
+	const struct buf *out = &c->out->out;
+	const char *text = out->data + c->out->error_at;
+	int n = (int)(out->len - c->out->error_at);
+	struct buf name = {0};
+
+	n = n > 2 ? n - 2 : n; /* its line's end */
+	if (is_select(c->row) || (n > 3 && memcmp(text, "OOM", 3) == 0) || result < 0) {
+		snprintf(applier.why, sizeof applier.why, "%s answers: %.*s", c->row->name, n, text);
+		return applier.why;
+	}
+	if (applier.done.errors++ < ERRORS_LOGGED) {
+		str_repr(&name, c->argc > 1 ? c->argv[1].p : "", c->argc > 1 ? (c->argv[1].n < PREVIEW ? c->argv[1].n : PREVIEW) : 0);
+		log_warning("== CRITICAL == A command of the append only file answers with an error: '%.*s', after %s %.*s", n, text,
+			    c->row->name, (int)name.len, name.data);
+		buf_deinit(&name);
+	}
+	return NULL;
+}
+
+const char *apply_command(int argc, const struct arg *argv)
+{
+	struct session *s = &applier.session;
+	struct cmd c = {.session = s, .out = &s->out, .argc = argc, .argv = argv};
+	const char *why = find(argc, argv, &c.row);
+	int result = CMD_DONE;
+
+	if (why != NULL)
+		return why;
+	if (applier.done.commands++ - applier.at_clock >= CLOCK_EACH) {
+		s->now = clock_wall_ms();
+		applier.at_clock = applier.done.commands;
+	}
+	reply_rewind(&s->out, 0);
+	c.errors_before = s->out.errors;
+	if (c.row->flags & COMMAND_WRITE)
+		result = run_write(&c);
+	else if (is_select(c.row))
+		run_handler(NULL, &c);
+	if (result < 0)
+		reply_oom(&c);
+	if (c.sweep)
+		db_sweep_retired();
+	return s->out.errors == c.errors_before ? NULL : answered_with_error(&c, result);
+}
