@@ -7,8 +7,7 @@
 #include "args.h"
 #include "base/crc64.h"
 #include "help.h"
-
-#define RDB_VERSION 10u /* what redis-server 7.0 writes */
+#include "persist/rdb_format.h"
 
 static void reply_unknown_arguments(struct cmd *c)
 {

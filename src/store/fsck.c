@@ -17,6 +17,7 @@
 #include "shm/check.h"
 #include "shm/leaf.h"
 #include "shm/wake.h"
+#include "store/functions.h"
 #include "due.h"
 #include "internal.h"
 
@@ -227,7 +228,7 @@ static bool finish(struct check *c, bool ok)
 bool store_fsck(char *why, size_t cap)
 {
 	struct check c;
-	bool ok = check_begin(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c) && check_ring(&c);
+	bool ok = check_begin(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c) && check_ring(&c) && functions_check(&c);
 	return finish(&c, ok);
 }
 
@@ -253,7 +254,7 @@ bool store_fsck_beside(char *why, size_t cap)
 		return false;
 	/* Against the expirer, which keeps house without a stripe. The operation changes nothing. */
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
-	bool ok = check_begin_beside(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c) && check_ring(&c);
+	bool ok = check_begin_beside(&c, why, cap) && look_at_databases(&c) && look_at_retired(&c) && check_ring(&c) && functions_check(&c);
 	ok = finish(&c, ok);
 	leaf_end();
 	return ok;

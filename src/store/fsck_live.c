@@ -134,6 +134,8 @@ static void mark_others(struct live *l)
 {
 	for (uint32_t s = 0; s < STRIPES; s++) {
 		enter(l, s);
+		if (s == 0)
+			check_mark(&l->c, SUPER->functions);
 		for (uint32_t db = 0; db < SUPER->databases; db++) {
 			const struct root *root = root_of(l, db);
 			if (!root)

@@ -3,6 +3,7 @@
 #include "store_fixture.h"
 
 #include "shm/check.h"
+#include "store/functions.h"
 #include "../src/shm/slab.h"
 #include "../src/store/index.h"
 #include "../src/store/internal.h"
@@ -201,6 +202,28 @@ static void test_superblock(void)
 	WILD(&SUPER->epoch, uint64_t, 0, NULL);
 }
 
+static void test_functions(void)
+{
+	struct buf all = {0};
+	struct arg one;
+	size_t from = 0;
+	CHECK(functions_add(&ARG("#!lua name=a\n")) && functions_add(&ARG("#!lua name=bc\n")) && functions_add(&ARG("#!lua name=a\n")));
+	CHECK(functions_copy(&all) && functions_next(&all, &from, &one) && str_eq(one.p, one.n, "#!lua name=a\n"));
+	CHECK(functions_next(&all, &from, &one) && str_eq(one.p, one.n, "#!lua name=bc\n") && !functions_next(&all, &from, &one));
+	uint64_t keys;
+	CHECKF(store_fsck_live(why, sizeof why, &keys), "%s", why);
+	uint64_t *block = at(SUPER->functions);
+	WILD(&SUPER->functions.off, uint64_t, SUPER->functions.off + 8, &SUPER->functions);
+	WILD(&SUPER->functions.off, uint64_t, 0, NULL);
+	WILD(block, uint64_t, 1ull << 40, block);
+	WILD(block, uint64_t, *block - 1, NULL);
+	WILD(block + 1, uint64_t, ~0ull, NULL);
+	CHECK(functions_clear() && functions_clear() && ref_is_none(SUPER->functions));
+	buf_clear(&all);
+	CHECK(functions_copy(&all) && all.len == 0);
+	buf_deinit(&all);
+}
+
 static void test_retained(void)
 {
 	struct pin p = pin_take();
@@ -276,6 +299,7 @@ int main(void)
 	RUN(test_arena);
 	RUN(test_locks_and_slots);
 	RUN(test_superblock);
+	RUN(test_functions);
 	RUN(test_retained);
 	RUN(test_beside);
 	return test_done();
