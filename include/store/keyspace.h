@@ -139,6 +139,8 @@ bool key_move(struct access *a, uint32_t from_db, const struct arg *key, uint32_
  * where one did not. `argv` is copied. While nobody reads the log this costs a test of one word.
  */
 void effect(struct access *a, uint32_t db, int argc, const struct arg *argv);
+/* What has changed is how a value is kept, which nobody else needs to hear of. */
+void effect_none(struct access *a);
 /* The same from NUL-terminated words and slices: effect_words(a, db, "SET", key->p, key->n, ...): see effect.h helpers. */
 void effect_key(struct access *a, uint32_t db, const char *verb, const struct arg *key);
 

@@ -86,8 +86,10 @@ enum cmd_result cmd_setbit(struct cmd *c)
 	char byte = (char)(p.value[at / 8] ^ (old != (unsigned)on) << (7 - at % 8));
 	if (old != (unsigned)on && !patch_write(&p, at / 8, &byte, 1))
 		return reply_oom(c);
-	effect(c->access, cmd_db(c), c->argc, c->argv);
-	c->changes += old != (unsigned)on || at / 8 >= len;
+	if (old != (unsigned)on || at / 8 >= len)
+		effect_self(c);
+	else
+		effect_none(c->access);
 	reply_i64(c->out, old);
 	return CMD_DONE;
 }

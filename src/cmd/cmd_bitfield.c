@@ -230,7 +230,10 @@ static enum cmd_result do_all(struct cmd *c, const struct survey *s)
 		else if (!write_one(c, &p, len, &o, len > old))
 			return reply_oom(c);
 	}
-	effect(c->access, cmd_db(c), c->argc, c->argv);
+	if (c->changes > 0)
+		effect(c->access, cmd_db(c), c->argc, c->argv);
+	else
+		effect_none(c->access);
 	return CMD_DONE;
 }
 

@@ -102,12 +102,16 @@ static void effect_set(struct cmd *c, const struct options *o, int64_t due)
 	char text[21];
 	int n = 3;
 
+	if (o->expiry == NULL && !o->get) {
+		effect_self(c);
+		return;
+	}
 	if (o->expiry != NULL) {
 		words[0] = arg_of("SET");
 		words[n++] = arg_of("PXAT");
 		words[n++] = (struct arg){text, format_i64(text, due)};
 	} else {
-		/* In the order they came, each once. */
+		/* Without GET, which tells nothing; in the order they came, each once. */
 		bool nx = o->nx, xx = o->xx, keepttl = o->keepttl;
 		for (int i = 3; i < c->argc; i++) {
 			bool *left = arg_ieq(&c->argv[i], "NX") ? &nx : arg_ieq(&c->argv[i], "XX") ? &xx : &keepttl;

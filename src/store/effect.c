@@ -63,6 +63,11 @@ void effect(struct access *a, uint32_t db, int argc, const struct arg *argv)
 		a->no_memory = true;
 }
 
+void effect_none(struct access *a)
+{
+	a->effects = true;
+}
+
 void effect_key(struct access *a, uint32_t db, const char *verb, const struct arg *key)
 {
 	struct arg argv[2] = {{verb, strlen(verb)}, *key};

@@ -263,8 +263,15 @@ bool spot_publish(struct spot *s, ref block, int64_t due)
 
 bool spot_prepare(struct access *a, uint32_t db, const struct arg *key, struct spot *s)
 {
-	if (spot_find(a, db, key, s))
-		return true;
+	if (spot_find(a, db, key, s)) {
+		if (!is_due(s->parts.due, a->now))
+			return true;
+		/* What is in the way and due goes first, as its own effect. */
+		delete_expired(a, db, key, s);
+		if (a->no_memory)
+			return false;
+		s->cell = NULL;
+	}
 	s->root = db_root_make(db);
 	if (!s->root)
 		return false;
