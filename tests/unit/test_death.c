@@ -26,6 +26,7 @@
 #include "base/hash.h"
 #include "cmd/command.h"
 #include "cmd/dispatch.h"
+#include "shm/ring.h"
 #include "store/index.h"
 
 #define WORKER 1u
@@ -39,12 +40,14 @@
 
 static bool is_long, at_random;
 static uint64_t steps_cap = 12000; /* an operation of more instructions is tried at random moments */
+static bool logging; /* the log is on, and must agree with the data after each death */
 static unsigned checks_cap = 160, medic_deaths = 3, double_deaths = 12, kills = 8;
 
 /* ---- memory images ---- */
 
 #define WATCH_MAX 4096u
 #define IMAGE_BYTES (1ull << 30)
+#define LOG_EDGE (4 * PAGE_BYTES) /* so much of the log ring, before and behind the place where it turns over, is used */
 
 /* Images of the whole store: before the operation, at a death of the worker, of the medic after it. */
 static char *image0, *image, *image2;
@@ -71,6 +74,10 @@ static void each_piece(void (*f)(char *img, uint64_t off, uint64_t n), char *img
 	f(img, 0, SUPER->off_taken + PAGE_BYTES);
 	f(img, SUPER->off_backed, PAGE_BYTES);
 	f(img, SUPER->off_slots + PAGE_BYTES, (uint64_t)(FIXTURE_SLOTS - 1) * PAGE_BYTES);
+	if (logging) {
+		f(img, SUPER->off_ring, PAGE_BYTES + LOG_EDGE);
+		f(img, SUPER->off_ring + PAGE_BYTES + RING_BYTES - LOG_EDGE, LOG_EDGE);
+	}
 	for (uint64_t i = top; i < end; i++)
 		if (arena_is_backed(i) && arena_is_taken(i))
 			top = i + 1;
@@ -112,6 +119,7 @@ struct operation {
 	void (*run)(void); /* NULL: a command */
 	bool sleeps; /* ends when the expirer goes to sleep */
 	bool start;  /* however long it is, its first part is stepped through, with a neighbour at every death */
+	bool logged; /* with the log on */
 };
 
 static char keys[KEYS_MAX][24];
@@ -318,6 +326,33 @@ static void prep_due_seen(void)
 	do_set_n(0, ARG("new"), "gone", 4, fixture_now - 5);
 }
 
+/* Effects of every kind: short ones, in blocks with others, in one of their own. */
+static int effects_body(struct access *a, void *arg)
+{
+	struct arg *key = arg;
+	if (!key_set_string(a, 0, key, "1", 1, ENC_AUTO, DUE_NONE))
+		return 1;
+	for (unsigned i = 0; i < 3; i++)
+		effect(a, i, 3, (struct arg[]){ARG("SET"), *key, {big, i ? sizeof big : 5}});
+	for (unsigned i = 0; i < 2; i++)
+		effect(a, i, 3, (struct arg[]){ARG("SET"), *key, {big, 600 * i}});
+	return 0;
+}
+static void op_effects(void)
+{
+	struct arg key = ARG("new");
+	const struct arg *all[] = {&key};
+	struct plan p = {.kind = PLAN_WRITE, .now = fixture_now, .nkeys = 1, .keys = all};
+	access_run(&p, effects_body, &key);
+}
+static void prep_consume(void) { base(); op_effects(); op_append(); op_effects(); }
+static void op_consume(void) { ring_consume(atomic_load(&ring()->tail)); }
+static void op_cut(void)
+{
+	uint64_t offset;
+	pin_release(ring_pin(true, &offset));
+}
+
 static void prep_numbers(void)
 {
 	base();
@@ -333,48 +368,60 @@ static void prep_raw(void) { base(); do_append(0, "a", "+"); do_append(0, "c", "
 /* Longer than a page, in a block with room. */
 static void prep_long(void) { base(); do_set_n(0, ARG("new"), big, 6000, DUE_NONE); do_append(0, "new", "+"); }
 
-#define COMMAND(words, prepare) {words, prepare, NULL, false, false}
+#define COMMAND(words, prepare) {words, prepare, NULL, false, false, false}
+#define LOGGED(words, prepare) {"logged: " words, prepare, NULL, false, false, true}
 
 static const struct operation operations[] = {
-	{"first-key-ever", prep_none, op_set_new, false, true},
-	{"new-key", base, op_set_new, false, false},
-	{"first-key-of-database", base, op_set_root, false, false},
-	{"same-size", base, op_set_same, false, false},
-	{"other-size", base, op_set_size, false, false},
-	{"append", base, op_append, false, false},
-	{"append-in-place", prep_append, op_append_again, false, false},
-	{"delete", base, op_del, false, false},
-	{"set-with-expiry", base, op_set_due, false, false},
-	{"expiry-earlier", base, op_due_earlier, false, false},
-	{"expiry-later", base, op_due_later, false, false},
-	{"expiry-first", base, op_due_first, false, false},
-	{"persist", base, op_persist, false, false},
-	{"due-on-sight", prep_due_seen, op_set_new, false, false},
-	{"queue-growth", prep_queue, op_queue, false, false},
-	{"copy", base, op_copy, false, false},
-	{"mset", base, op_mset, false, false},
-	{"swap", base, op_swap, false, false},
-	{"flush", base, op_flush, false, false},
-	{"flush-all", base, op_flush_all, false, false},
-	{"flush-under-pin", prep_pin, op_flush, false, false},
-	{"swap-under-pin", prep_pin, op_swap, false, false},
-	{"replace-under-pin", prep_pin, op_mset, false, false},
-	{"delete-under-pin", prep_pin, op_del, false, false},
-	{"sweep", prep_sweep, op_sweep, false, false},
-	{"table-growth", prep_growth, op_table_growth, false, false},
-	{"overflow-moves-back", prep_overflow, op_overflow, false, false},
-	{"table-shrink", prep_shrink, op_shrink, false, false},
-	{"long-journal", prep_journal, op_journal, false, false},
-	{"slab", base, op_slab, false, false},
-	{"run", base, op_run, false, false},
-	{"run-free", prep_run, op_run_free, false, false},
-	{"arena-growth", prep_arena, op_slab, false, false},
-	{"read", base, op_get, false, false},
-	{"pin", base, op_pin, false, false},
-	{"house", prep_house, op_house, false, false},
-	{"expirer", prep_expirer, op_expirer, true, false},
-	{"sweep-retained", prep_unpinned, op_sweep_retained, false, false},
-	{"expirer-sweeps", prep_swept_pin, op_expirer, true, false},
+	{"first-key-ever", prep_none, op_set_new, false, true, false},
+	{"new-key", base, op_set_new, false, false, false},
+	{"first-key-of-database", base, op_set_root, false, false, false},
+	{"same-size", base, op_set_same, false, false, false},
+	{"other-size", base, op_set_size, false, false, false},
+	{"append", base, op_append, false, false, false},
+	{"append-in-place", prep_append, op_append_again, false, false, false},
+	{"delete", base, op_del, false, false, false},
+	{"set-with-expiry", base, op_set_due, false, false, false},
+	{"expiry-earlier", base, op_due_earlier, false, false, false},
+	{"expiry-later", base, op_due_later, false, false, false},
+	{"expiry-first", base, op_due_first, false, false, false},
+	{"persist", base, op_persist, false, false, false},
+	{"due-on-sight", prep_due_seen, op_set_new, false, false, false},
+	{"queue-growth", prep_queue, op_queue, false, false, false},
+	{"copy", base, op_copy, false, false, false},
+	{"mset", base, op_mset, false, false, false},
+	{"swap", base, op_swap, false, false, false},
+	{"flush", base, op_flush, false, false, false},
+	{"flush-all", base, op_flush_all, false, false, false},
+	{"flush-under-pin", prep_pin, op_flush, false, false, false},
+	{"swap-under-pin", prep_pin, op_swap, false, false, false},
+	{"replace-under-pin", prep_pin, op_mset, false, false, false},
+	{"delete-under-pin", prep_pin, op_del, false, false, false},
+	{"sweep", prep_sweep, op_sweep, false, false, false},
+	{"table-growth", prep_growth, op_table_growth, false, false, false},
+	{"overflow-moves-back", prep_overflow, op_overflow, false, false, false},
+	{"table-shrink", prep_shrink, op_shrink, false, false, false},
+	{"long-journal", prep_journal, op_journal, false, false, false},
+	{"slab", base, op_slab, false, false, false},
+	{"run", base, op_run, false, false, false},
+	{"run-free", prep_run, op_run_free, false, false, false},
+	{"arena-growth", prep_arena, op_slab, false, false, false},
+	{"read", base, op_get, false, false, false},
+	{"pin", base, op_pin, false, false, false},
+	{"house", prep_house, op_house, false, false, false},
+	{"expirer", prep_expirer, op_expirer, true, false, false},
+	{"sweep-retained", prep_unpinned, op_sweep_retained, false, false, false},
+	{"expirer-sweeps", prep_swept_pin, op_expirer, true, false, false},
+	{"effects-in-blocks", base, op_effects, false, false, true},
+	{"log-consumed", prep_consume, op_consume, false, false, true},
+	{"log-cut", base, op_cut, false, false, true},
+	{"expirer-logs", prep_expirer, op_expirer, true, false, true},
+	LOGGED("SET a n", base),
+	LOGGED("SELECT 1; SET a n", base),
+	LOGGED("SET new n GET", prep_due_seen),
+	LOGGED("MSET a 1 b 22 c 333 new 4444", base),
+	LOGGED("COPY a new DB 2", base),
+	LOGGED("DEL a b c", base),
+	LOGGED("SWAPDB 0 1", base),
 	COMMAND("SET new n", base),
 	COMMAND("SET a n", base),
 	COMMAND("SET c n", base),
@@ -510,10 +557,16 @@ static bool run_commands(const char *text)
 	return ok;
 }
 
+/* The words that a client sends. */
+static const char *words_of(const struct operation *op)
+{
+	return op->name + (op->logged ? sizeof "logged: " - 1 : 0);
+}
+
 static bool perform(const struct operation *op)
 {
 	if (!op->run)
-		return run_commands(op->name);
+		return run_commands(words_of(op));
 	op->run();
 	return true;
 }
@@ -524,7 +577,7 @@ static const struct command *command_of(const struct operation *op)
 	const struct command *row = NULL;
 	struct arg words[WORDS_MAX];
 	int n;
-	for (const char *text = op->run ? "" : op->name; *text;) {
+	for (const char *text = op->run ? "" : words_of(op); *text;) {
 		text = split(text, words, &n);
 		row = command_find(words[0].p, words[0].n);
 		if (n > 1 && row && command_first_sub(row))
@@ -704,6 +757,20 @@ static void watch_from_here(void)
 /* ---- what must hold after recovery ---- */
 
 static struct buf old_content, new_content, content;
+static struct buf new_log, log_now; /* what the operation adds to the stream */
+
+/* The stream from where the ring's tail was before the operation. */
+static void read_log(struct buf *out)
+{
+	struct ring_piece p;
+	buf_clear(out);
+	if (!logging)
+		return;
+	for (uint64_t pos = ((struct ring *)(image0 + SUPER->off_ring))->tail; ring_read(pos, &p); pos = p.next) {
+		buf_append(out, p.p[0], p.n[0]);
+		buf_append(out, p.p[1], p.n[1]);
+	}
+}
 
 static void describe(struct buf *out)
 {
@@ -738,6 +805,11 @@ static bool check_recovered(const char *what)
 		    "%s, death %u/%u, %s: neither old nor new:\n%.*s# old:\n%.*s# new:\n%.*s", now_op->name, now_state, now_medic_state,
 		    what, (int)content.len, content.data, (int)old_content.len, old_content.data, (int)new_content.len,
 		    new_content.data))
+		return false;
+	read_log(&log_now);
+	bool is_old = log_now.len == 0 && same(&content, &old_content), is_new = same(&log_now, &new_log) && same(&content, &new_content);
+	if (!CHECKF(is_old || is_new, "%s, death %u/%u, %s: the log and the data differ:\n%.*s# log:\n%.*s", now_op->name, now_state,
+		    now_medic_state, what, (int)content.len, content.data, log_now.len < 2000 ? (int)log_now.len : 2000, log_now.data))
 		return false;
 	/* Somebody else can write all of it, and the store is still in order then. */
 	for (uint32_t db = 0; db < DATABASES; db++)
@@ -904,6 +976,8 @@ static void look_ahead(const struct operation *op)
 	recover(MEDIC, WORKER, 0);
 	become(CHECKER);
 	describe(&new_content);
+	read_log(&new_log);
+	CHECKF(!now_op->logged || now_op->run || new_log.len > 0, "%s: nothing in the log", now_op->name);
 	CHECK_FSCK();
 	restore(image0);
 }
@@ -1042,7 +1116,15 @@ static void test_operation(void)
 	const struct operation *op = now_op;
 	int64_t began = clock_mono_ms();
 	char *virgin = new_image();
+	uint64_t offset;
+	logging = op->logged;
 	save(virgin);
+	if (logging) {
+		/* What follows turns over the ring's end. */
+		atomic_store(&ring()->tail, RING_BYTES - 256);
+		atomic_store(&ring()->consumed, RING_BYTES - 256);
+		ring_switch_on(&offset);
+	}
 	prepare(op);
 	look_ahead(op);
 	CHECKF(op->run || !same(&old_content, &new_content), "%s: changes nothing", op->name);
@@ -1080,6 +1162,7 @@ int main(int argc, char **argv)
 		dice_state ^= strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ull;
 	memset(big, 'b', sizeof big);
 	fixture_open(DATABASES);
+	ring_back();
 	log_set_level(LOG_LEVEL_WARNING);
 	signal(SIGALRM, context);
 	signal(SIGABRT, context);
