@@ -68,7 +68,7 @@ struct aof_result {
 };
 
 /*
- * Reads the file on `fd` from offset `from` on, where a command begins, to its end. `name` is what progress is told for; `before` as above.
+ * Reads the file on `fd` from offset `from` on, where a command begins, to its end. `before`: bytes of all files that were dealt with before this one.
  * `annotation`, if not NULL, is called with each one, without its line's end, and the offset of its line; false: stop before it, with end AOF_WHOLE.
  */
 void aof_read(int fd, uint64_t from, uint64_t before, const struct aof_sink *sink,
@@ -80,7 +80,7 @@ bool aof_begins_with_rdb(int fd);
 /* ---- a server's files ---- */
 
 enum aof_load {
-	AOF_LOAD_OK,     /* all of it; *why has a warning if a torn tail was cut off, else is empty */
+	AOF_LOAD_OK,     /* all of it */
 	AOF_LOAD_EMPTY,  /* there are files, and nothing in them */
 	AOF_LOAD_ABSENT, /* there are none */
 	AOF_LOAD_FAILED, /* *why says what, in which file and where: the server must not start */
@@ -89,7 +89,7 @@ enum aof_load {
 /*
  * Loads what appenddirname and appendfilename name, below the working directory: the files of the manifest, base first, then the increments in
  * order. A torn tail of the last file is cut off if aof-load-truncated says so. A single file of Redis 6 or older is first moved into the directory.
- * Tells the log what it does, but not how it ended: *why is for the caller to log.
+ * What it does is told to the log, and so are warnings (a tail that was cut); *why is for the caller to log.
  *
  * Writes: the move is directory, manifest, rename, each made durable; a start that finds them half done goes on with it. A tail is cut when all
  * that stands before it has been taken.
