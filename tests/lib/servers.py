@@ -4,6 +4,7 @@ import ctypes
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -25,16 +26,18 @@ def target():
 
 
 class Server:
-    """A server on a free port and a unix socket, in a temporary directory, stopped when the block ends."""
+    """A server on a free port and a unix socket, in a temporary directory, which may begin as a copy of `folder`, stopped when the block ends."""
 
-    def __init__(self, binary, *options):
-        self.binary, self.options = binary, list(options)
+    def __init__(self, binary, *options, folder=None):
+        self.binary, self.options, self.folder = binary, list(options), folder
         self.is_redis = os.path.basename(binary) == "redis-server"
         self.options = ["--save", "", "--appendonly", "no", "--enable-debug-command", "yes", *self.options]
 
     def __enter__(self):
         self.dir = tempfile.TemporaryDirectory(prefix="bulkhead-server.")
         self.path = self.dir.name + "/socket"
+        if self.folder:
+            shutil.copytree(self.folder, self.dir.name, dirs_exist_ok=True)
         # Nobody can reserve a port: whoever loses the race for one tries another.
         if not os.access(self.binary, os.X_OK):
             raise SystemExit(f"not ok - {self.binary} does not exist")
