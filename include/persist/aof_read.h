@@ -64,6 +64,7 @@ struct aof_result {
 	uint64_t at;       /* offset of what is wrong */
 	uint64_t good;     /* up to here it is whole: every command, every transaction */
 	uint64_t commands; /* handed to the sink */
+	uint64_t follows;  /* AOF_BROKEN: offset of a whole command behind it, which would be lost if the file was cut there; 0: none */
 	char why[512];     /* in words, without the offset; empty when whole */
 };
 

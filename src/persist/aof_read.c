@@ -103,9 +103,12 @@ static inline enum step number(struct piece *p, const char **s, const char *end,
 	return STEP_COMMAND;
 }
 
+/* Who checks a file knows nothing of the server it was made with. */
 static uint64_t bulk_max(void)
 {
-	return config->proto_max_bulk_len > BULK_MAX ? config->proto_max_bulk_len : BULK_MAX;
+	if (config == NULL)
+		return UINT64_MAX / 2;
+	return (uint64_t)config->proto_max_bulk_len > BULK_MAX ? (uint64_t)config->proto_max_bulk_len : BULK_MAX;
 }
 
 static enum step parse_word(struct piece *p, const char *base, const char **at, const char *end)
@@ -241,6 +244,7 @@ static bool torn(struct reader *r)
 	if (follows == 0)
 		return ends(r, AOF_TORN, here(r), "the file ends in the middle of this command");
 	ends(r, AOF_BROKEN, here(r), "");
+	r->out->follows = follows;
 	snprintf(r->out->why, sizeof r->out->why,
 		 "a length in this command says that %llu bytes are missing at the end of the file, yet another command follows at offset %llu",
 		 (unsigned long long)(here(r) + r->piece.need - r->size), (unsigned long long)follows);
@@ -398,6 +402,8 @@ void aof_read(int fd, uint64_t from, uint64_t before, const struct aof_sink *sin
 	r.size = (uint64_t)st.st_size;
 	while (step(&r, annotation))
 		;
+	if (out->end == AOF_BROKEN && out->follows == 0)
+		out->follows = command_after(&r, out->at);
 	arg_list_deinit(&r.piece.args);
 	buf_deinit(&r.in);
 	buf_deinit(&r.text);

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "wire/resp_parse.h"
 
@@ -103,6 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef FUZZ_ENGINE
 
+#include "mutate.h"
+
 static const char *const corpus[] = {
     "*1\r\n$4\r\nPING\r\n",
     "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n",
@@ -140,73 +141,11 @@ static const char *const tokens[] = {"*",
 				     "2147483648",
 				     "65536"};
 
-static uint64_t state;
-
-static size_t below(size_t n)
-{
-	state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-	return (size_t)(state >> 16) % n;
-}
-
-/* One change of the n bytes at s, which has room for max; returns the new length. */
-static size_t mutate(uint8_t *s, size_t n, size_t max)
-{
-	size_t at = below(n + 1);
-	const char *token = tokens[below(sizeof(tokens) / sizeof(tokens[0]))];
-	size_t len = strlen(token);
-	switch (below(6)) {
-	case 0: /* another byte */
-		if (at < n)
-			s[at] = (uint8_t)below(256);
-		return n;
-	case 1: /* bytes gone */
-		len = below(8);
-		if (at + len > n)
-			return n;
-		memmove(s + at, s + at + len, n - at - len);
-		return n - len;
-	case 2: /* cut short */
-		return at ? at : n;
-	case 3: /* a part twice */
-		len = below(64);
-		if (at + len > n || n + len > max)
-			return n;
-		memmove(s + at + len, s + at, n - at);
-		return n + len;
-	default: /* something meaningful in between */
-		if (n + len > max)
-			return n;
-		memmove(s + at + len, s + at, n - at);
-		memcpy(s + at, token, len);
-		return n + len;
-	}
-}
-
 int main(int argc, char **argv)
 {
-	double seconds = argc > 1 ? atof(argv[1]) : 10;
-	state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	if (state == 0)
-		random_bytes(&state, sizeof(state));
-	printf("seed %llu\n", (unsigned long long)state);
-	fflush(stdout);
+	static const struct fuzz f = {corpus, sizeof(corpus) / sizeof(corpus[0]), tokens, sizeof(tokens) / sizeof(tokens[0])};
 
-	int64_t end = clock_mono_ms() + (int64_t)(seconds * 1000);
-	unsigned long long runs = 0;
-	static uint8_t s[4096];
-	for (; runs % 256 || clock_mono_ms() < end; runs++) {
-		size_t n = 0;
-		for (size_t parts = 1 + below(4); parts > 0; parts--) {
-			const char *c = corpus[below(sizeof(corpus) / sizeof(corpus[0]))];
-			memcpy(s + n, c, strlen(c));
-			n += strlen(c);
-		}
-		for (size_t changes = below(12); changes > 0 && n > 0; changes--)
-			n = mutate(s, n, sizeof(s));
-		LLVMFuzzerTestOneInput(s, n);
-	}
-	printf("%llu inputs, no failure\n", runs);
-	return 0;
+	return fuzz_run(argc, argv, &f, LLVMFuzzerTestOneInput);
 }
 
 #endif
