@@ -60,6 +60,9 @@ bool check_slot_rests(uint32_t i);
 /* The log ring: its frames, and the blocks they hold. Nobody appends. */
 bool check_ring(struct check *c);
 
+/* Marks the log's blocks as known. `alone`: the caller has all stripes, so that nobody appends; else takes the ring's lock for it. */
+void check_mark_ring(struct check *c, bool alone);
+
 /* Heaps', arena's and map's locks alone: nobody holds one. Part of check_begin. */
 bool check_leaf_locks(struct check *c);
 

@@ -8,6 +8,7 @@
 #include "ring_frame.h"
 #include "shm/check.h"
 #include "shm/lock.h"
+#include "shm/slot.h"
 
 static bool check_block(struct check *c, const struct frame *f, const struct frame_block *b)
 {
@@ -36,15 +37,37 @@ bool check_ring(struct check *c)
 {
 	const struct ring *r = ring();
 	uint64_t pos = atomic_load(&r->consumed), tail = atomic_load(&r->tail), offset = 0;
+	uint32_t flags = FRAME_LAST;
 	if (pos > tail || tail - pos > RING_BYTES || (pos | tail) & (FRAME_HEAD - 1) || (tail > pos && !atomic_load(&r->backed)))
 		return check_bad(c, SUPER->off_ring, "the log ring is consumed up to %llu of %llu", (unsigned long long)pos,
 				 (unsigned long long)tail);
 	while (pos < tail) {
 		if (!check_frame(c, pos, tail, &offset))
 			return false;
+		flags = ((const struct frame *)(const void *)ring_at(pos))->flags;
 		pos += frame_room(((const struct frame *)(const void *)ring_at(pos))->n);
 	}
+	if (!(flags & FRAME_LAST))
+		return check_bad(c, SUPER->off_ring, "the log ends in the middle of a transaction");
 	return offset == 0 || offset == atomic_load(&r->offset) ||
 	       check_bad(c, SUPER->off_ring, "the log ends at offset %llu, not %llu", (unsigned long long)atomic_load(&r->offset),
 			 (unsigned long long)offset);
+}
+
+void check_mark_ring(struct check *c, bool alone)
+{
+	struct ring *r = ring();
+	if (__atomic_load_n(&r->referenced_in, __ATOMIC_RELAXED) == atomic_load(&r->referenced_out))
+		return;
+	if (!alone)
+		lock_take(&r->lock, self_id);
+	uint64_t tail = atomic_load(&r->tail);
+	for (uint64_t pos = atomic_load(&r->consumed); pos < tail;) {
+		const struct frame *f = (const struct frame *)(const void *)ring_at(pos);
+		if (f->flags & FRAME_IS_BLOCK)
+			check_mark(c, ((const struct frame_block *)(const void *)ring_at(pos + FRAME_HEAD))->block);
+		pos += frame_room(f->n);
+	}
+	if (!alone)
+		lock_release(&r->lock);
 }

@@ -129,9 +129,10 @@ static bool is_known_item(struct live *l, ref r)
 	return known;
 }
 
-/* Marks what is no item: map, roots, tables, queues, entries of retained lists. */
+/* Marks what is no item: map, roots, tables, queues, entries of retained lists, blocks of the log. */
 static void mark_others(struct live *l)
 {
+	check_mark_ring(&l->c, l->held);
 	for (uint32_t s = 0; s < STRIPES; s++) {
 		enter(l, s);
 		if (s == 0)
