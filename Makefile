@@ -44,8 +44,11 @@ CLI_SRC := $(sort $(wildcard src/cli/*.c))
 CLI_OBJ := $(CLI_SRC:src/%.c=$(B)/obj/%.o) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
+# The server by other names.
+CHECKERS := bulkhead-check-aof bulkhead-check-rdb
+
 .PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install install-user uninstall clean
-all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe
+all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe $(CHECKERS:%=$(B)/%)
 server: $(B)/bulkhead-server
 
 # What was built with other options (STATIC=0, CC=clang) is built again: a file that changes when they do.
@@ -58,6 +61,10 @@ FORCE:
 
 $(B)/bulkhead-server: $(B)/obj/main.o $(LIB_OBJ) $(B)/flags
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LINK) -o $@ $(filter %.o,$^)
+
+$(CHECKERS:%=$(B)/%):
+	@mkdir -p $(@D)
+	ln -sf bulkhead-server $@
 
 # The client resolves host names, which glibc does through shared objects: it is linked dynamically.
 $(B)/bulkhead-cli: $(CLI_OBJ)
@@ -141,6 +148,7 @@ endef
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SHARE) $(dir $(DESTDIR)$(CONFIG))
 	install -m 755 $(B)/bulkhead-server $(B)/bulkhead-cli $(DESTDIR)$(PREFIX)/bin/
+	for c in $(CHECKERS); do ln -sf bulkhead-server $(DESTDIR)$(PREFIX)/bin/$$c; done
 	install -m 644 README.md LICENSE $(DESTDIR)$(SHARE)/
 	sed $(SERVICE) init/bulkhead.conf | $(FOLDERS) >$(DESTDIR)$(SHARE)/bulkhead.conf
 	test -e $(DESTDIR)$(CONFIG) || install -m 640 $(DESTDIR)$(SHARE)/bulkhead.conf $(DESTDIR)$(CONFIG)
@@ -160,7 +168,7 @@ install-user:
 
 # What the administrator may have changed, and the data, stay: the configuration, logs, /var/lib/bulkhead.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead-server $(DESTDIR)$(PREFIX)/bin/bulkhead-cli
+	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead-server $(DESTDIR)$(PREFIX)/bin/bulkhead-cli $(CHECKERS:%=$(DESTDIR)$(PREFIX)/bin/%)
 	rm -f $(DESTDIR)$(SYSCONFDIR)/init.d/bulkhead $(DESTDIR)$(SYSCONFDIR)/logrotate.d/bulkhead
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/bulkhead.service
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/bulkhead.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/bulkhead.conf

@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/descriptors.h"
 #include "cmd/command.h"
+#include "proc/check_aof.h"
 #include "proc/check_rdb.h"
 #include "proc/fsck.h"
 #include "proc/handover.h"
@@ -14,6 +15,7 @@ int main(int argc, char **argv)
 {
 	descriptors_begin();
 	check_rdb_if_asked(argc, argv);
+	check_aof_if_asked(argc, argv);
 	fsck_if_asked(argc, argv);
 	title_reserve();
 	worker_prepare();

@@ -441,7 +441,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
 @test "make install puts the service in place, uninstall takes it away; the configuration is never overwritten" {
     local to=$BATS_TEST_TMPDIR/to
     make -s -C "$ROOT" -o all install DESTDIR="$to" PREFIX=/usr INIT=openrc
-    for file in usr/bin/bulkhead-server usr/bin/bulkhead-cli etc/init.d/bulkhead; do [[ -x $to/$file ]]; done
+    for file in usr/bin/bulkhead-{server,cli,check-aof,check-rdb} etc/init.d/bulkhead; do [[ -x $to/$file ]]; done
     for file in etc/bulkhead/bulkhead.conf etc/logrotate.d/bulkhead usr/lib/systemd/system/bulkhead.service \
         usr/lib/sysusers.d/bulkhead.conf usr/lib/tmpfiles.d/bulkhead.conf usr/share/doc/bulkhead/README.md; do
         [[ -s $to/$file ]]
@@ -457,7 +457,7 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     grep -q '# mine' "$to/etc/bulkhead/bulkhead.conf"
     head -n 1 "$to/etc/init.d/bulkhead" | grep -qx '#!/bin/sh'
     make -s -C "$ROOT" uninstall DESTDIR="$to" PREFIX=/usr
-    same "$to/etc/bulkhead/bulkhead.conf" "$(find "$to" -type f)"
+    same "$to/etc/bulkhead/bulkhead.conf" "$(find "$to" ! -type d)"
 }
 
 @test "SysV script: start, query, reload, restart, status, stop" {

@@ -213,7 +213,7 @@ static bool read_on(struct reader *r, uint64_t need, bool *got)
 
 /* ---- torn, or a wrong length? ---- */
 
-/* Where in the file, from offset `at` on, a whole command stands behind the end of a line; 0: nowhere. Windows overlap by half. */
+/* Where in the file, from offset `at` on, a whole command stands; 0: nowhere. Windows overlap by half. */
 static uint64_t command_after(struct reader *r, uint64_t at)
 {
 	struct piece probe = {0};
@@ -225,11 +225,9 @@ static uint64_t command_after(struct reader *r, uint64_t at)
 		if (n <= 0)
 			break;
 		const char *end = window + n, *s = window;
-		while (found == 0 && (s = memmem(s, (size_t)(end - s), "\r\n*", 3)) != NULL) {
-			s += 2;
+		for (; found == 0 && (s = memchr(s, '*', (size_t)(end - s))) != NULL; s++)
 			if (parse(&probe, s, end) == STEP_COMMAND)
 				found = at + (uint64_t)(s - window);
-		}
 	}
 	arg_list_deinit(&probe.args);
 	buf_deinit(&b);
