@@ -7,6 +7,7 @@
  */
 #include "store/access.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -43,6 +44,15 @@ bool store_attach(int fd)
 bool store_attached(void)
 {
 	return attached;
+}
+
+void give_way(uint64_t *since)
+{
+	uint64_t now = clock_mono_ns();
+	if (now - *since < GIVE_WAY_NS)
+		return;
+	sched_yield();
+	*since = clock_mono_ns();
 }
 
 void access_touches(bool yes)

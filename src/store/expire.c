@@ -160,6 +160,7 @@ static int64_t stripe_due(uint32_t stripe)
 static void expire_group(uint32_t g)
 {
 	const uint32_t per = STRIPES / HINT_GROUPS;
+	uint64_t since = 0;
 	/* Cleared first: who inserts from here on lowers it again, who inserted before is seen below. */
 	atomic_store(hint_word(g), UINT64_MAX);
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in hint_lower */
@@ -169,8 +170,10 @@ static void expire_group(uint32_t g)
 		activity_enter();
 		due = stripe_due(s);
 		activity_leave();
-		while (due <= now && more && ok && !stop_requested())
+		while (due <= now && more && ok && !stop_requested()) {
 			ok = expire_some(s, now, &more);
+			give_way(&since);
+		}
 		if (due <= now) {
 			activity_enter();
 			due = ok ? stripe_due(s) : now + 100;

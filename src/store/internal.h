@@ -115,6 +115,14 @@ static inline uint8_t item_flags(const struct arg *key, int64_t due)
 	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
 }
 
+#define GIVE_WAY_NS 200000u
+
+/*
+ * For who works for long: lets others have the core now and then, so that on few cores nobody waits for the end of a time slice. Nothing is
+ * held. *since is 0 at first.
+ */
+void give_way(uint64_t *since);
+
 /* db_sweep_retired with the sweep lock held. */
 void db_sweep_locked(void);
 

@@ -16,7 +16,6 @@
 
 #define TRIES 3
 #define LONG_KEY 4096u /* bytes; a longer one is looked at twice before it is copied, for its length may be torn */
-#define YIELD_NS 200000u /* a long reader gives way this often: others on its core wait no longer */
 
 /* A growing array of words, kept over the walk. */
 struct words {
@@ -33,15 +32,6 @@ static void words_add(struct words *w, uint64_t v)
 			fatal("out of memory for a walk over the keys");
 	}
 	w->v[w->n++] = v;
-}
-
-static void give_way(uint64_t *since)
-{
-	uint64_t now = clock_mono_ns();
-	if (now - *since < YIELD_NS)
-		return;
-	sched_yield();
-	*since = clock_mono_ns();
 }
 
 #define LOCKED 1ull /* in place of a version, which is even: read under the lock */
