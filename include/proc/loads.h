@@ -11,8 +11,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shm/layout.h"
+
+/* How a loader ends by itself. */
+enum {
+	LOADER_DONE = 0,   /* all is loaded */
+	LOADER_FAILED = 1, /* it cannot be loaded; the reason is in the log */
+	LOADER_BUSY = 2,   /* it could not begin; again */
+};
+
 /* At the start, before anybody else has the store: decides what is to be loaded. `adopted`: nothing, the data is there. */
 void loads_start(bool adopted);
+
+/*
+ * About a store that a dead server left (a copy of its superblock): why what is on disk counts instead of it; NULL: it does not. Static memory.
+ */
+const char *loads_fault(const struct super *s);
 
 /* Data is being loaded: no snapshot, no rewrite, no upgrade meanwhile; an end of the server keeps nothing and saves nothing. */
 bool loads_under_way(void);

@@ -15,6 +15,12 @@
 
 #define SLOTS_RESERVED 96u /* slots beyond those of clients: the supervisor, helpers, slots that wait for a medic */
 
+/* What a loader is to do. */
+enum load_what {
+	LOAD_RDB, /* dir/dbfilename */
+	LOAD_AOF, /* the append only file */
+};
+
 /* What a new process is told. */
 struct launch {
 	enum process_kind kind;
@@ -23,6 +29,8 @@ struct launch {
 	uint32_t npatients;                /* medic: slots to recover */
 	const uint32_t *patients;          /* memory that this process alone inherits */
 	bool whole_store;                  /* medic: all slots of a store that no other process has */
+	enum load_what load;               /* loader */
+	bool load_again;                   /* loader: the store is to be emptied first */
 };
 
 /* Each kind's main function, as named in its row; returning is an orderly end. */

@@ -146,6 +146,9 @@ struct control_commons {
 #define REST_DEFAULT 0u
 #define REST_NEVER UINT32_MAX
 
+/* What processes are told of data that is being loaded: nothing is to expire or be evicted meanwhile. */
+#define control_is_loading() (atomic_load_explicit(&control->persistence.trouble, memory_order_acquire) & TROUBLE_LOADING)
+
 /* The region as this process sees it; set before any fork, never NULL afterwards. Read-only in a child. */
 extern struct control *control;
 extern struct control_commons *control_commons;

@@ -8,12 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shm/layout.h"
+
 /* What a server wants its store to be. */
 struct store_wish {
 	const char *name;      /* of the object: "/bulkhead.6379.main" */
 	const char *instance;  /* whose it is: directory and port */
 	uint32_t slots, databases;
 	bool adopt;            /* what a server of this instance left is taken over, else removed */
+	const char *(*fault)(const struct super *s); /* what else speaks against that, by its superblock; NULL: nothing. May be NULL */
 	int fd;                /* a descriptor of it that was handed over, or -1 */
 };
 
@@ -28,6 +31,9 @@ struct store_wish {
  * memory. Nothing stays mapped.
  */
 int store_open(const struct store_wish *wish, bool *adopted);
+
+/* For the supervisor, which maps no store: sets the superblock's word of that name. */
+void store_set_contents(int fd, enum store_contents contents);
 
 /* False when the object behind `fd` has no name (any more) by which a later server could find it. */
 bool store_has_name(int fd);

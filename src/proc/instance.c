@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/seldom.h"
+#include "proc/loads.h"
 #include "proc/process.h"
 #include "proc/start.h"
 #include "shm/control.h"
@@ -145,6 +146,7 @@ int instance_open_store(uint32_t slots, int handed_over, bool *adopted)
 				  .slots = slots,
 				  .databases = (uint32_t)config->databases,
 				  .adopt = config->warm_restart,
+				  .fault = loads_fault,
 				  .fd = handed_over};
 	int fd = store_open(&wish, adopted);
 	if (fd < 0)

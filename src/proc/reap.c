@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "proc/crashers.h"
 #include "proc/helpers.h"
+#include "proc/loads.h"
 #include "proc/process.h"
 #include "proc/spares.h"
 #include "proc/text.h"
@@ -86,6 +87,8 @@ static void reap(const siginfo_t *info)
 		helpers_heal(slot);
 	if (p.kind == PROC_WORKER)
 		spares_ended(slot, had_client);
+	else if (p.kind == PROC_LOADER)
+		loads_ended(slot, info->si_code, info->si_status);
 	else
 		helpers_ended(slot, p.kind, clean);
 }

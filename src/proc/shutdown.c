@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "proc/helpers.h"
 #include "proc/listen.h"
+#include "proc/loads.h"
 #include "proc/notify.h"
 #include "proc/process.h"
 #include "proc/reap.h"
@@ -126,7 +127,7 @@ static void go_on(void)
 
 static void leave_store(void)
 {
-	if (how == SHUTDOWN_WARM)
+	if (how == SHUTDOWN_WARM && !loads_under_way())
 		log_notice("The data stays in shared memory '%s'", control->store_name);
 	else
 		instance_remove_store();
@@ -145,14 +146,29 @@ void shutdown_finish(void)
 	exit(0);
 }
 
-void shutdown_force(void)
+static void end_all_at_once(void)
 {
-	log_warning("You insist... exiting now.");
 	table_each(end_at_once);
 	while (table_count(PROC_WORKER) || any_helper()) {
 		reap_all();
 		poll(NULL, 0, 1);
 	}
+}
+
+void shutdown_failed(void)
+{
+	atomic_store(&control->shutting_down, 1);
+	end_all_at_once();
+	listen_close();
+	instance_remove_pid();
+	instance_remove_store();
+	exit(1);
+}
+
+void shutdown_force(void)
+{
+	log_warning("You insist... exiting now.");
+	end_all_at_once();
 	listen_close();
 	instance_remove_pid();
 	leave_store();

@@ -28,6 +28,7 @@
 #include "proc/helpers.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
+#include "proc/loads.h"
 #include "proc/notify.h"
 #include "proc/oom.h"
 #include "proc/pauses.h"
@@ -134,6 +135,7 @@ static void start(void)
 		adopt_recover();
 		helpers_check();
 	}
+	loads_start(adopted);
 	name_watch = instance_watch_store(launch_store_fd());
 	if (name_watch >= 0)
 		watch(name_watch, EPOLLIN);
@@ -239,7 +241,7 @@ static int wait_ms(int64_t now)
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
 	at = earlier(at, oom_deadline());
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
-	at = earlier(at, pauses_deadline());
+	at = earlier(at, earlier(pauses_deadline(), loads_deadline()));
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -259,16 +261,27 @@ static void take_event(int fd)
 		spares_refuse(fd);
 }
 
+/* Clients are there before; but only now is there anything for them. */
+static void tell_when_ready(void)
+{
+	static bool told;
+	if (told || loads_under_way())
+		return;
+	told = true;
+	log_ready();
+	notify_ready();
+	instance_serves();
+}
+
 _Noreturn static void run(void)
 {
 	helpers_tick(clock_mono_ms());
 	spares_refill(clock_mono_ms());
-	log_ready();
-	notify_ready();
-	instance_serves();
 	for (;;) {
 		int64_t now = clock_mono_ms();
 		reap_all();
+		loads_tick(now);
+		tell_when_ready();
 		helpers_tick(now);
 		crashers_tick(now);
 		kills_tick(now);

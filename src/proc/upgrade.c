@@ -29,6 +29,7 @@
 #include "base/version.h"
 #include "proc/handover.h"
 #include "proc/listen.h"
+#include "proc/loads.h"
 #include "proc/notify.h"
 #include "proc/oom.h"
 #include "proc/start.h"
@@ -210,6 +211,10 @@ bool upgrade_possible(void)
 {
 	char *answer;
 	const char *objection;
+	if (loads_under_way()) {
+		log_warning("Not upgrading: data is still being loaded");
+		return false;
+	}
 	if (from_stdin) {
 		log_warning("Not upgrading: the configuration was read from standard input and cannot be read again");
 		return false;

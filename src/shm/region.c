@@ -24,6 +24,7 @@
 #include "base/config.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "base/version.h"
 #include "shm/arena.h"
 #include "shm/control.h"
@@ -193,6 +194,13 @@ void store_remove(const char *name)
 		shm_unlink(name);
 }
 
+void store_set_contents(int fd, enum store_contents contents)
+{
+	uint32_t word = contents;
+	if (pwrite(fd, &word, sizeof word, offsetof(struct super, contents)) != (ssize_t)sizeof word)
+		fatal("Cannot write to the data's shared memory: %s", strerror(errno));
+}
+
 bool store_has_name(int fd)
 {
 	struct stat st;
@@ -223,8 +231,10 @@ static const char *why_not(const struct super *s, const struct store_wish *wish)
 		return "warm-restart is off";
 	if (strcmp(s->boot_id, boot_id()) != 0)
 		return "it is older than this start of the machine";
+	if (wish->fd < 0 && atomic_load(&s->contents) != CONTENTS_WHOLE)
+		return "it was never loaded to the end";
 	if (s->instance_hash == text_hash(wish->instance))
-		return NULL;
+		return wish->fd < 0 && wish->fault ? wish->fault(s) : NULL;
 	snprintf(text, sizeof text, "it belongs to the server of %s", s->instance);
 	return text;
 }

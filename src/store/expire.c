@@ -41,7 +41,7 @@ static bool paused(uint32_t what)
 
 static bool nothing_expires(void)
 {
-	return paused(ANY_EXPIRY) || pause_mode() != PAUSE_NONE;
+	return paused(ANY_EXPIRY) || pause_mode() != PAUSE_NONE || control_is_loading();
 }
 
 /* ---- due keys ---- */

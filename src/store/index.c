@@ -65,11 +65,6 @@ char *item_write(void *block, uint64_t born, uint32_t clock, const struct parts 
 
 /* ---- tables ---- */
 
-static uint32_t home(uint32_t tag, uint32_t nbuckets)
-{
-	return (uint32_t)((uint64_t)tag * nbuckets >> TAG_BITS);
-}
-
 /* A search sees whole buckets: a cell's writer and this reader agree on 64-bit loads only. */
 static inline uint64_t cell_load(const uint64_t *c)
 {
@@ -87,7 +82,7 @@ uint64_t *index_find(const struct bin *bin, uint32_t tag, const char *key, uint6
 	uint64_t *table = (uint64_t *)(uintptr_t)peek(b.table, (uint64_t)b.nbuckets * CELLS * 8);
 	if (!table || b.nbuckets == 0)
 		return NULL;
-	uint32_t at_bucket = home(tag, b.nbuckets);
+	uint32_t at_bucket = index_home(tag, b.nbuckets);
 	for (uint32_t n = 0; n < b.nbuckets; n++) {
 		uint64_t *c = table + (uint64_t)at_bucket * CELLS;
 		bool room = false;
@@ -112,7 +107,7 @@ uint64_t *index_find(const struct bin *bin, uint32_t tag, const char *key, uint6
 /* Puts a cell into a table with room for it; nobody else sees the table yet, or the cell's place has been touched by `stripe`. */
 static uint64_t *free_cell(uint64_t *table, uint32_t nbuckets, uint32_t tag)
 {
-	for (uint32_t b = home(tag, nbuckets);; b = b + 1 == nbuckets ? 0 : b + 1)
+	for (uint32_t b = index_home(tag, nbuckets);; b = b + 1 == nbuckets ? 0 : b + 1)
 		for (uint32_t i = 0; i < CELLS; i++)
 			if (table[b * CELLS + i] == 0)
 				return &table[b * CELLS + i];
@@ -132,6 +127,14 @@ static bool resize(uint32_t stripe, struct bin *b, ref r)
 	b->table = r;
 	b->nbuckets = nbuckets;
 	return true;
+}
+
+bool index_presize(uint32_t stripe, struct bin *b, uint64_t keys)
+{
+	if (b->nbuckets || keys == 0)
+		return true;
+	ref r = txn_alloc((keys / FILL_NUM + 1) * 64, BLOCK_META);
+	return !ref_is_none(r) && resize(stripe, b, r);
 }
 
 bool index_insert(uint32_t stripe, struct bin *b, uint32_t tag, ref item)
@@ -167,7 +170,7 @@ static bool bucket_has_room(const uint64_t *bucket)
 static uint64_t *overflowed(uint64_t *table, uint32_t nbuckets, uint32_t k, uint32_t hole)
 {
 	for (uint64_t *c = table + (uint64_t)k * CELLS, *end = c + CELLS; c < end; c++)
-		if (*c && distance(home(cell_tag(*c), nbuckets), k, nbuckets) >= distance(hole, k, nbuckets))
+		if (*c && distance(index_home(cell_tag(*c), nbuckets), k, nbuckets) >= distance(hole, k, nbuckets))
 			return c;
 	return NULL;
 }

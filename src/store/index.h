@@ -125,6 +125,15 @@ static inline uint64_t cell_make(uint32_t tag, ref r)
  */
 uint64_t *index_find(const struct bin *b, uint32_t tag, const char *key, uint64_t klen, uint64_t *cell, struct parts *parts);
 
+/* The bucket where a search for the tag begins. */
+static inline uint32_t index_home(uint32_t tag, uint32_t nbuckets)
+{
+	return (uint32_t)((uint64_t)tag * nbuckets >> TAG_BITS);
+}
+
+/* Gives an empty bin without a table room for `keys`. Else nothing happens. Stripe held by a transaction. False: no memory. */
+bool index_presize(uint32_t stripe, struct bin *b, uint64_t keys);
+
 /* Adds a cell, growing the table when due. Stripe held by a transaction. False: no memory. */
 bool index_insert(uint32_t stripe, struct bin *b, uint32_t tag, ref item);
 

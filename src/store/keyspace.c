@@ -202,7 +202,7 @@ bool access_is_long(const struct access *a, size_t n)
 
 /* ---- changes ---- */
 
-static uint8_t choose_encoding(const char *value, size_t len)
+uint8_t encoding_of(const char *value, size_t len)
 {
 	int64_t n;
 	if (len <= 20 && parse_i64(value, len, &n))
@@ -311,7 +311,7 @@ bool key_set_string(struct access *a, uint32_t db, const struct arg *key, const 
 {
 	struct parts p = {.key = key->p, .klen = key->n, .value = value, .vlen = len, .due = due,
 			  .flags = item_flags(key, due), .type = TYPE_STRING,
-			  .encoding = encoding == ENC_AUTO ? choose_encoding(value, len) : encoding};
+			  .encoding = encoding == ENC_AUTO ? encoding_of(value, len) : encoding};
 	return set_value(a, db, key, &p);
 }
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loading, the supervisor's side (proc/loads.h).
+ *
+ * The supervisor alone, in memory of its own. Whether there is anything to load it sees by names; what the files hold it leaves to the loader. While one works
+ * the store's superblock says CONTENTS_PARTIAL, so whatever dies, half the data is never taken for the whole: a loader that was killed is
+ * followed by another, which begins with an empty store, and a start that finds such a store discards it.
+ *
+ * An upgrade, and SHUTDOWN WARM, would hand on half the data: the first is refused meanwhile, the second leaves nothing.
+ */
+#include "proc/loads.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "base/seldom.h"
+#include "persist/disk.h"
+#include "proc/notify.h"
+#include "proc/process.h"
+#include "proc/shutdown.h"
+#include "shm/control.h"
+#include "shm/region.h"
+
+#define TRIES 4       /* loaders that may be killed over one load, less one */
+#define RETRY_MS 100  /* after a refused fork */
+#define TELL_MS 1000
+#define EXTEND_S 30   /* what the service manager is asked for each time */
+
+static SELDOM_USED struct {
+	bool under_way;
+	uint32_t slot;       /* of the loader; 0: one is to be started */
+	enum load_what what;
+	bool again;          /* there may be keys of a loader that died */
+	unsigned deaths;
+	int64_t start_at, tell_at;
+	bool refused;
+} load;
+
+static void set_trouble(bool on)
+{
+	if (on)
+		atomic_fetch_or(&control->persistence.trouble, TROUBLE_LOADING);
+	else
+		atomic_fetch_and(&control->persistence.trouble, ~(uint32_t)TROUBLE_LOADING);
+}
+
+bool loads_under_way(void)
+{
+	return load.under_way;
+}
+
+/* ---- at the start ---- */
+
+static const char *manifest_path(void)
+{
+	static SELDOM_USED char path[2 * CONFIG_TEXT + 16];
+	snprintf(path, sizeof path, "%s/%s.manifest", config->appenddirname, config->appendfilename);
+	return path;
+}
+
+/* What cannot be looked at is there: the loader will say what is wrong with it. */
+static bool is_there(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 || errno != ENOENT;
+}
+
+static bool any_file(void)
+{
+	return is_there(config->dbfilename) || is_there(config->appenddirname) || is_there(config->appendfilename);
+}
+
+const char *loads_fault(const struct super *s)
+{
+	if (config->appendonly)
+		return disk_fault(s, DISK_MANIFEST, manifest_path());
+	return disk_fault(s, DISK_RDB, config->dbfilename);
+}
+
+static void begin(enum load_what what)
+{
+	load.under_way = true;
+	load.what = what;
+	load.slot = 0;
+	load.deaths = 0;
+	load.again = false;
+	load.start_at = load.tell_at = 0;
+	atomic_store(&control->persistence.loading_since_ms, clock_wall_ms());
+	set_trouble(true);
+}
+
+void loads_start(bool adopted)
+{
+	if (adopted)
+		return;
+	if (any_file())
+		begin(config->appendonly ? LOAD_AOF : LOAD_RDB);
+	else
+		store_set_contents(launch_store_fd(), CONTENTS_WHOLE);
+}
+
+static void over(void)
+{
+	load.under_way = false;
+	set_trouble(false);
+}
+
+/* ---- the loader ---- */
+
+static void start(int64_t now)
+{
+	struct launch wish = {.kind = PROC_LOADER, .store_open = true, .load = load.what, .load_again = load.again};
+	load.slot = launch(&wish);
+	if (load.slot) {
+		load.refused = false;
+		return;
+	}
+	if (!load.refused)
+		log_warning("Cannot start the %s: %s. Trying again.", process_name(PROC_LOADER), strerror(errno));
+	load.refused = true;
+	load.start_at = now + RETRY_MS;
+}
+
+void loads_ended(uint32_t slot, int code, int status)
+{
+	if (slot != load.slot)
+		return;
+	load.slot = 0;
+	if (atomic_load(&control->shutting_down))
+		return;
+	if (code == CLD_EXITED && status == LOADER_DONE) {
+		over();
+	} else if (code == CLD_EXITED) {
+		log_warning("Fatal error loading the DB, check server logs. Exiting.");
+		shutdown_failed();
+	} else if (++load.deaths == TRIES) {
+		log_warning("The %s was killed %u times over this data. Exiting.", process_name(PROC_LOADER), load.deaths);
+		shutdown_failed();
+	} else {
+		log_warning("Loading begins anew: the %s was killed", process_name(PROC_LOADER));
+		load.again = true;
+	}
+}
+
+/* A service manager has patience as long as it is told. */
+static void tell(int64_t now)
+{
+	const struct persistence_notes *n = &control_commons->persistence;
+	uint64_t done = atomic_load(&n->load_bytes), total = atomic_load(&n->load_total);
+	notify_send("STATUS=Loading data: %.0f%%\nEXTEND_TIMEOUT_USEC=%lld", total ? 100.0 * (double)done / (double)total : 0.0,
+		    EXTEND_S * 1000000LL);
+	load.tell_at = now + TELL_MS;
+}
+
+void loads_tick(int64_t now)
+{
+	if (!load.under_way || atomic_load(&control->shutting_down))
+		return;
+	if (!load.slot && now >= load.start_at)
+		start(now);
+	if (now >= load.tell_at)
+		tell(now);
+}
+
+int64_t loads_deadline(void)
+{
+	if (!load.under_way || atomic_load(&control->shutting_down))
+		return INT64_MAX;
+	return load.slot || load.tell_at < load.start_at ? load.tell_at : load.start_at;
+}
