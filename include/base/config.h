@@ -112,6 +112,8 @@ enum { SUPERVISED_UPSTART, SUPERVISED_SYSTEMD, SUPERVISED_AUTO, SUPERVISED_NO };
 enum { OOM_ADJ_NO, OOM_ADJ_RELATIVE, OOM_ADJ_ABSOLUTE };
 enum { FSYNC_EVERYSEC, FSYNC_ALWAYS, FSYNC_NO }; /* appendfsync */
 
+enum { SANITIZE_NO, SANITIZE_ALL, SANITIZE_CLIENTS }; /* sanitize-dump-payload */
+
 /* Bits of shutdown-on-sigterm and -sigint; none: the default. */
 enum { STOP_SAVE = 1, STOP_NOSAVE = 2, STOP_NOW = 4, STOP_FORCE = 8 };
 

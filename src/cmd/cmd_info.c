@@ -6,6 +6,7 @@
  * Runs in workers, without an access: sums over the pages of all processes, which are right to within what changes
  * meanwhile.
  */
+#include <inttypes.h>
 #include <sys/utsname.h>
 
 #include "args.h"
@@ -161,12 +162,30 @@ static void section_memory(struct buf *b)
 	field_u64(b, "used_memory_processes", m.processes);
 }
 
+/* Only while it lasts. */
+static void append_loading(struct buf *b)
+{
+	const struct persistence_notes *n = &control_commons->persistence;
+	int64_t began = atomic_load(&control->persistence.loading_since_ms) / 1000, elapsed = clock_wall_ms() / 1000 - began;
+	uint64_t done = atomic_load(&n->load_bytes), total = atomic_load(&n->load_total);
+	/* As redis-server: from the bytes and seconds so far, 1 before there are any. */
+	int64_t eta = elapsed > 0 && done > 0 && total >= done ? (int64_t)((double)elapsed * (double)(total - done) / (double)done) : 1;
+
+	buf_printf(b, "loading_start_time:%" PRId64 "\r\n", began);
+	field_u64(b, "loading_total_bytes", total);
+	field_u64(b, "loading_rdb_used_mem", atomic_load(&n->load_used_mem));
+	field_u64(b, "loading_loaded_bytes", done);
+	buf_printf(b, "loading_loaded_perc:%.2f\r\nloading_eta_seconds:%" PRId64 "\r\n",
+		   total ? 100.0 * (double)done / (double)total : 0.0, eta);
+}
+
 static void section_persistence(struct buf *b)
 {
 	uint64_t counts[COUNTERS];
 
 	counts_read(counts);
-	fields_zero(b, (const char *[]){"loading", "async_loading", "current_cow_peak", "current_cow_size",
+	field_u64(b, "loading", control_is_loading() != 0);
+	fields_zero(b, (const char *[]){"async_loading", "current_cow_peak", "current_cow_size",
 					"current_cow_size_age", NULL});
 	buf_append_str(b, "current_fork_perc:0.00\r\n");
 	fields_zero(b, (const char *[]){"current_save_keys_processed", "current_save_keys_total", NULL});
@@ -174,14 +193,18 @@ static void section_persistence(struct buf *b)
 	field_u64(b, "rdb_bgsave_in_progress", 0);
 	field_u64(b, "rdb_last_save_time", (uint64_t)control->start_ms / 1000);
 	buf_append_str(b, "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n");
-	fields_zero(b, (const char *[]){"rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired",
-					"rdb_last_load_keys_loaded", "aof_enabled", "aof_rewrite_in_progress",
+	fields_zero(b, (const char *[]){"rdb_saves", "rdb_last_cow_size", NULL});
+	field_u64(b, "rdb_last_load_keys_expired", atomic_load(&control_commons->persistence.load_expired));
+	field_u64(b, "rdb_last_load_keys_loaded", atomic_load(&control_commons->persistence.load_keys));
+	fields_zero(b, (const char *[]){"aof_enabled", "aof_rewrite_in_progress",
 					"aof_rewrite_scheduled", NULL});
 	buf_append_str(b, "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
 			  "aof_last_bgrewrite_status:ok\r\n");
 	fields_zero(b, (const char *[]){"aof_rewrites", "aof_rewrites_consecutive_failures", NULL});
 	buf_append_str(b, "aof_last_write_status:ok\r\n");
 	fields_zero(b, (const char *[]){"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size", NULL});
+	if (control_is_loading())
+		append_loading(b);
 }
 
 static void field_counter(struct buf *b, const uint64_t counts[COUNTERS], enum counter c)

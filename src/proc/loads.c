@@ -137,15 +137,16 @@ void loads_ended(uint32_t slot, int code, int status)
 		return;
 	if (code == CLD_EXITED && status == LOADER_DONE) {
 		over();
-	} else if (code == CLD_EXITED) {
+	} else if (code == CLD_EXITED && status == LOADER_FAILED) {
 		log_warning("Fatal error loading the DB, check server logs. Exiting.");
 		shutdown_failed();
 	} else if (++load.deaths == TRIES) {
-		log_warning("The %s was killed %u times over this data. Exiting.", process_name(PROC_LOADER), load.deaths);
+		log_warning("The %s has died %u times over this data. Exiting.", process_name(PROC_LOADER), load.deaths);
 		shutdown_failed();
 	} else {
-		log_warning("Loading begins anew: the %s was killed", process_name(PROC_LOADER));
+		log_warning("Loading begins anew");
 		load.again = true;
+		load.start_at = clock_mono_ms() + RETRY_MS;
 	}
 }
 
