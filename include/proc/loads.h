@@ -11,13 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shm/channel.h"
 #include "shm/layout.h"
 
 /* How a loader ends by itself. */
 enum {
 	LOADER_DONE = 0,   /* all is loaded */
 	LOADER_FAILED = 1, /* it cannot be loaded; the reason is in the log */
-	LOADER_BUSY = 2,   /* it could not begin; again */
+	LOADER_BUSY = 2,   /* it could not begin, or was told to end; again */
+	LOADER_REFUSED = 3, /* it cannot be loaded, and nothing has changed; the reason is in the log */
 };
 
 /* At the start, before anybody else has the store: decides what is to be loaded. `adopted`: nothing, the data is there. */
@@ -33,6 +35,22 @@ bool loads_under_way(void);
 
 /* The loader in `slot` was reaped, by its end as waitid tells it (CLD_EXITED ... and the status). */
 void loads_ended(uint32_t slot, int code, int status);
+
+/*
+ * A request of a client, REQUEST_LOAD: data is loaded beside the service, which is refused meanwhile. One client at a time, and one loading:
+ *
+ *	"hold"       from now on clients are refused: "+OK". It ends with the other two, or with the client
+ *	"release"    "+OK"
+ *	"rdb"        with any of "flush", "merge", each after a \0: the file is loaded, into an empty store or beside what is there, where what it has is replaced
+ *	             by "merge", else refused. "+OK" when it is done, or why not: nothing has changed then
+ *	"aof"        the append only file is loaded into an empty store: "+OK"
+ *
+ * Loading that fails half-way ends the server, as it does at a start.
+ */
+void loads_serve(struct channel_request *r);
+
+/* A worker was reaped. */
+void loads_client_ended(uint32_t slot);
 
 /* Goes on with it. When there is something to do for it (monotonic ms), INT64_MAX if never. */
 void loads_tick(int64_t now_ms);

@@ -30,7 +30,9 @@ struct launch {
 	const uint32_t *patients;          /* memory that this process alone inherits */
 	bool whole_store;                  /* medic: all slots of a store that no other process has */
 	enum load_what load;               /* loader */
-	bool load_again;                   /* loader: the store is to be emptied first */
+	bool load_beside;                  /* loader: there is data, and clients that wait: first it looks whether all can be loaded */
+	bool load_again;                   /* loader: another one has died over it, which may have left anything */
+	bool load_keeps, load_merges;      /* loader: what is in the store stays; what the file has too is replaced */
 };
 
 /* Each kind's main function, as named in its row; returning is an orderly end. */

@@ -38,6 +38,13 @@ bool arena_punching_is_sound(void);
 void arena_keep_house(void);
 
 /*
+ * Notes which other processes are in a command now (whoever is not, will see in its next one what this process has seen or done so far); then, whether all of
+ * these have left it: looks for about 4 ms.
+ */
+void arena_note_readers(void);
+bool arena_readers_left(void);
+
+/*
  * Has the kernel gather what is new into huge pages (region_look is enough, no lock is taken). May take seconds on a busy machine, in which not
  * even SIGKILL ends the caller: nobody else should be waiting for it.
  */

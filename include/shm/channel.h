@@ -29,6 +29,7 @@ enum request {
 	REQUEST_LOG,         /* no text: "+OK" with the log's descriptor attached */
 	REQUEST_PAUSE,       /* a struct pause_wish: "+OK" once every process can see it */
 	REQUEST_UNPAUSE,     /* no text: "+OK", and who waited is being woken */
+	REQUEST_LOAD,        /* "hold", "release", or what loads_serve says: data is loaded beside the service */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
 

@@ -18,6 +18,7 @@ enum plan_kind {
 struct plan {
 	enum plan_kind kind;
 	bool pausable;             /* a client's write: not while CLIENT PAUSE holds up writers */
+	bool client;               /* a client's command: not while data is loaded */
 	uint32_t db;               /* the session's database */
 	int64_t now;               /* wall clock, ms, for all of the command */
 	uint32_t nkeys;
@@ -34,12 +35,14 @@ typedef int access_body(struct access *a, void *arg);
 #define ACCESS_CANCELLED (-2)
 #define ACCESS_PAUSED (-3)
 #define ACCESS_NOT_LOGGED (-4)
+#define ACCESS_LOADING (-5)
 
 /*
  * Runs `body` as the plan says, as often as needed. Returns the body's last result; ACCESS_NO_MEMORY when the store had none for something
  * the body does not know of (removing an expired key): nothing happened and the caller answers -OOM; ACCESS_CANCELLED when the command was
  * cancelled (base/stop.h): nothing happened, and the reply is worth nothing; ACCESS_PAUSED likewise when a pausable one must wait for the
- * end of a pause (shm/pause.h); ACCESS_NOT_LOGGED likewise when the log cannot be written (access_log_errno says why). When it returns, nothing is held.
+ * end of a pause (shm/pause.h); ACCESS_NOT_LOGGED likewise when the log cannot be written (access_log_errno says why);
+ * ACCESS_LOADING likewise when data has begun to be loaded, and a client's command must not see it. When it returns, nothing is held.
  */
 int access_run(const struct plan *plan, access_body *body, void *arg);
 
@@ -66,6 +69,12 @@ bool store_attached(void);
 
 /* A pause has been set: what other processes have under way now is committed already, or will not be. Needs the store. */
 void store_pause_takes_effect(void);
+
+/*
+ * Waits until no other process is in a command that it had begun before this call: who begins one afterwards sees what the supervisor has told
+ * everybody before. Outside every access. Returns early when this process is to end.
+ */
+void store_wait_for_others(void);
 
 /* Whether looking keys up refreshes their access clocks: CLIENT NO-TOUCH. At first it does; TOUCH does it in any case. */
 void access_touches(bool yes);

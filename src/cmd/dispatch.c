@@ -111,11 +111,13 @@ static bool unlocked(struct session *s, const struct command *row)
 	return false;
 }
 
+#define LOADING_TEXT "LOADING Redis is loading the dataset in memory"
+
 /* While files give trouble: whether that forbids this command. True after the error. */
 static __attribute__((noinline)) bool in_trouble(struct session *s, const struct command *row, uint32_t trouble)
 {
 	if ((trouble & TROUBLE_LOADING) && !(row->flags & COMMAND_LOADING)) {
-		reply_error(&s->out, "LOADING Redis is loading the dataset in memory");
+		reply_error(&s->out, LOADING_TEXT);
 		return true;
 	}
 	return false;
@@ -183,12 +185,19 @@ static void drop_room(void)
 	}
 }
 
+/* Loading has begun since it was permitted. */
+static void reply_loading(struct cmd *c)
+{
+	cmd_start_over(c);
+	reply_error(c->out, LOADING_TEXT);
+}
+
 /* False: writers are paused, and nothing has happened. */
 static bool run_in_access(struct cmd *c)
 {
 	const struct command *row = c->row;
 	const struct arg *few[FEW_KEYS];
-	struct plan plan = {.db = c->session->db, .now = c->session->now};
+	struct plan plan = {.db = c->session->db, .now = c->session->now, .client = true};
 	int first, last, step;
 
 	if (command_key_range(row, c->argc, &first, &last, &step)) {
@@ -216,6 +225,8 @@ static bool run_in_access(struct cmd *c)
 		cmd_start_over(c);
 	else if (result == ACCESS_CANCELLED)
 		reply_cancelled(c);
+	else if (result == ACCESS_LOADING)
+		reply_loading(c);
 	else if (result == ACCESS_NOT_LOGGED)
 		reply_not_logged(c);
 	else if (result < 0)

@@ -129,14 +129,29 @@ static bool left_out(const struct rdb_key *key)
 	return true;
 }
 
+/* key-load-delay, for tests: so many us for each key; below 0, 1 us for one of so many. */
+static void delay(int64_t us)
+{
+	if (us < 0 && load.keys % (uint64_t)-us)
+		return;
+	us = us < 0 ? 1 : us;
+	nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+	/* So that what is slowed down can be seen. */
+	progress(atomic_load(&notes()->load_bytes));
+}
+
 static const char *take_string(void *arg, const struct rdb_key *key, const struct arg *value)
 {
 	struct bulk_key k = {.db = key->db, .key = key->name, .value = value->p, .len = value->n,
 			     .due = key->due, .idle = key->idle, .freq = key->freq};
 	(void)arg;
+	if (stop_requested())
+		return check_result(BULK_CANCELLED);
 	if (left_out(key))
 		return NULL;
 	load.keys++;
+	if (config->key_load_delay)
+		delay(config->key_load_delay);
 	return check_result(bulk_add(&k));
 }
 
@@ -267,31 +282,86 @@ static void tell_done(void)
 		log_notice("Done loading RDB, keys loaded: %" PRIu64 ", keys expired: %" PRIu64 ".", load.keys, load.expired);
 }
 
-static bool load_rdb(struct buf *why)
+/* The file and its size; -1: a text in `why`. */
+static int open_rdb(uint64_t *size, struct buf *why)
 {
 	const char *path = config->dbfilename;
 	struct stat st;
-	uint64_t end;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return true;
 	if (fd < 0 || fstat(fd, &st)) {
 		buf_printf(why, "%s cannot be read: %s", path, strerror(errno));
-		return false;
-	}
-	if (!S_ISREG(st.st_mode)) {
+	} else if (!S_ISREG(st.st_mode)) {
 		buf_printf(why, "%s is no file", path);
-		return false;
+	} else {
+		*size = (uint64_t)st.st_size;
+		return fd;
 	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static bool load_rdb(struct buf *why)
+{
+	const char *path = config->dbfilename;
+	uint64_t end, size;
+	if (access(path, F_OK) && errno == ENOENT)
+		return true;
+	int fd = open_rdb(&size, why);
+	if (fd < 0)
+		return false;
 	int64_t start = clock_mono_ms();
-	begin_progress((uint64_t)st.st_size);
-	bool good = read_rdb(fd, path, (uint64_t)st.st_size, &end, why);
+	begin_progress(size);
+	bool good = read_rdb(fd, path, size, &end, why);
 	close(fd);
 	if (!good)
 		return false;
 	tell_done();
 	log_notice("DB loaded from disk: %.3f seconds", (double)(clock_mono_ms() - start) / 1000);
 	return true;
+}
+
+/* ---- an RDB looked through, before it takes the place of data ---- */
+
+static int look_up(struct access *a, void *arg)
+{
+	const struct rdb_key *key = arg;
+	struct view v;
+	return key_peek(a, key->db, &key->name, &v) ? 1 : 0;
+}
+
+static const char *check_string(void *arg, const struct rdb_key *key, const struct arg *value)
+{
+	const struct launch *l = arg;
+	const struct arg *name = &key->name;
+	struct plan plan = {.kind = PLAN_READ, .db = key->db, .now = load.now, .nkeys = 1, .keys = &name};
+	if (value->n > UINT32_MAX)
+		return check_result(BULK_TOO_LONG);
+	if (stop_requested())
+		return check_result(BULK_CANCELLED);
+	if (l->load_keeps && !l->load_merges && !left_out(key) && access_run(&plan, look_up, (void *)(uintptr_t)key) == 1)
+		return stopped("duplicated key '%s' in DB %u", key_text(name), key->db);
+	return NULL;
+}
+
+static bool check_rdb(const struct launch *l, struct buf *why)
+{
+	const struct rdb_sink sink = {.arg = (void *)(uintptr_t)l, .string = check_string, .end = take_other,
+				      .empty = take_empty, .database = take_database};
+	struct rdb_reader r;
+	uint64_t size;
+	int fd = open_rdb(&size, why);
+	if (fd < 0)
+		return false;
+	rdb_from_fd(&r, fd, size);
+	r.check_sum = config->rdbchecksum;
+	load.now = clock_wall_ms();
+	bool good = rdb_read(&r, &sink);
+	if (!good)
+		describe(&r, config->dbfilename, why);
+	rdb_reader_deinit(&r);
+	close(fd);
+	return good;
 }
 
 /* ---- the append only file ---- */
@@ -366,23 +436,50 @@ static void note_files(void)
 	disk_is(DISK_MANIFEST, path);
 }
 
+/* Whether what is in the store goes first. */
+static bool empties(const struct launch *l)
+{
+	return l->load_beside ? !l->load_keeps : l->load_again;
+}
+
+/*
+ * There is data, and clients that have seen it: nobody works on it any more when this returns. A file that cannot be loaded is found out first, so
+ * that it costs nothing. From then on what is there is half of something if it goes first; what only comes to what is there is no less than before.
+ */
+static void begin_beside(const struct launch *l, struct buf *why)
+{
+	store_wait_for_others();
+	if (l->load == LOAD_RDB && !l->load_again && !check_rdb(l, why)) {
+		log_warning("Not loaded: %.*s", (int)why->len, why->data);
+		_exit(stop_requested() ? LOADER_BUSY : LOADER_REFUSED);
+	}
+	if (!l->load_keeps)
+		atomic_store(&SUPER->contents, CONTENTS_PARTIAL);
+}
+
 void loader_main(const struct launch *l)
 {
 	struct buf why;
 	signals_serve(-1);
 	if (!store_attach(launch_store_fd()))
 		_exit(LOADER_BUSY);
-	atomic_store(&SUPER->contents, CONTENTS_PARTIAL);
-	if (l->load_again && (bulk_empty() != BULK_OK || !functions_clear()))
+	buf_init(&why);
+	if (l->load_beside)
+		begin_beside(l, &why);
+	else
+		atomic_store(&SUPER->contents, CONTENTS_PARTIAL);
+	if (empties(l) && (bulk_empty() != BULK_OK || !functions_clear()))
 		_exit(LOADER_BUSY);
 	note_files();
-	buf_init(&why);
-	bulk_begin(false);
+	/* What another loader has put there already may be there again. */
+	bulk_begin(l->load_merges || (l->load_keeps && l->load_again));
 	bool good = l->load == LOAD_AOF ? load_aof(&why) : load_rdb(&why);
 	channel_follow_log();
 	if (!good && !stop_requested())
 		log_warning("Loading failed: %.*s", (int)why.len, why.data);
 	if (!good)
-		_exit(LOADER_FAILED);
+		_exit(stop_requested() ? LOADER_BUSY : LOADER_FAILED);
+	if (l->load_beside && l->load == LOAD_RDB)
+		log_warning("DB reloaded by DEBUG RELOAD");
 	atomic_store(&SUPER->contents, CONTENTS_WHOLE);
 }

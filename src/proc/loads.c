@@ -36,8 +36,9 @@
 static SELDOM_USED struct {
 	bool under_way;
 	uint32_t slot;       /* of the loader; 0: one is to be started */
-	enum load_what what;
-	bool again;          /* there may be keys of a loader that died */
+	struct launch wish;
+	uint32_t holder;     /* slot of the client for whom others are refused; 0: none */
+	struct channel_request request; /* its request, to be answered at the end, when wish.load_beside */
 	unsigned deaths;
 	int64_t start_at, tell_at;
 	bool refused;
@@ -84,13 +85,14 @@ const char *loads_fault(const struct super *s)
 	return disk_fault(s, DISK_RDB, config->dbfilename);
 }
 
-static void begin(enum load_what what)
+static void begin(const struct launch *wish)
 {
 	load.under_way = true;
-	load.what = what;
+	load.wish = *wish;
+	load.wish.kind = PROC_LOADER;
+	load.wish.store_open = true;
 	load.slot = 0;
 	load.deaths = 0;
-	load.again = false;
 	load.start_at = load.tell_at = 0;
 	atomic_store(&control->persistence.loading_since_ms, clock_wall_ms());
 	set_trouble(true);
@@ -101,23 +103,25 @@ void loads_start(bool adopted)
 	if (adopted)
 		return;
 	if (any_file())
-		begin(config->appendonly ? LOAD_AOF : LOAD_RDB);
+		begin(&(struct launch){.load = config->appendonly ? LOAD_AOF : LOAD_RDB});
 	else
 		store_set_contents(launch_store_fd(), CONTENTS_WHOLE);
 }
 
-static void over(void)
+static void over(const char *answer)
 {
 	load.under_way = false;
+	load.holder = 0;
 	set_trouble(false);
+	if (load.wish.load_beside)
+		channel_answer(&load.request, answer, strlen(answer), -1);
 }
 
 /* ---- the loader ---- */
 
 static void start(int64_t now)
 {
-	struct launch wish = {.kind = PROC_LOADER, .store_open = true, .load = load.what, .load_again = load.again};
-	load.slot = launch(&wish);
+	load.slot = launch(&load.wish);
 	if (load.slot) {
 		load.refused = false;
 		return;
@@ -136,7 +140,9 @@ void loads_ended(uint32_t slot, int code, int status)
 	if (atomic_load(&control->shutting_down))
 		return;
 	if (code == CLD_EXITED && status == LOADER_DONE) {
-		over();
+		over("+OK");
+	} else if (code == CLD_EXITED && status == LOADER_REFUSED) {
+		over("ERR Error trying to load the RDB dump, check server logs.");
 	} else if (code == CLD_EXITED && status == LOADER_FAILED) {
 		log_warning("Fatal error loading the DB, check server logs. Exiting.");
 		shutdown_failed();
@@ -145,10 +151,68 @@ void loads_ended(uint32_t slot, int code, int status)
 		shutdown_failed();
 	} else {
 		log_warning("Loading begins anew");
-		load.again = true;
+		load.wish.load_again = true;
 		load.start_at = clock_mono_ms() + RETRY_MS;
 	}
 }
+
+/* ---- for a client ---- */
+
+static void answer(struct channel_request *r, const char *text)
+{
+	channel_answer(r, text, strlen(text), -1);
+}
+
+static bool has_word(const struct channel_request *r, const char *word)
+{
+	for (size_t at = 0; at < r->n; at += strlen(r->text + at) + 1)
+		if (strcmp(r->text + at, word) == 0)
+			return true;
+	return false;
+}
+
+static void serve_hold(struct channel_request *r)
+{
+	if (load.under_way || load.holder || atomic_load(&control->shutting_down)) {
+		answer(r, "ERR data is being loaded, or the server stops");
+		return;
+	}
+	load.holder = r->slot;
+	atomic_store(&control->persistence.loading_since_ms, clock_wall_ms());
+	set_trouble(true);
+	answer(r, "+OK");
+}
+
+static void release(void)
+{
+	load.holder = 0;
+	set_trouble(false);
+}
+
+void loads_serve(struct channel_request *r)
+{
+	if (strcmp(r->text, "hold") == 0) {
+		serve_hold(r);
+	} else if (load.holder != r->slot || load.under_way || atomic_load(&control->shutting_down)) {
+		answer(r, "ERR nothing is held for this client");
+	} else if (strcmp(r->text, "release") == 0) {
+		release();
+		answer(r, "+OK");
+	} else {
+		load.request = *r;
+		begin(&(struct launch){.load = strcmp(r->text, "aof") == 0 ? LOAD_AOF : LOAD_RDB, .load_beside = true,
+				       .load_keeps = strcmp(r->text, "aof") != 0 && !has_word(r, "flush"),
+				       .load_merges = has_word(r, "merge")});
+	}
+}
+
+void loads_client_ended(uint32_t slot)
+{
+	if (load.holder == slot && !load.under_way)
+		release();
+}
+
+/* ---- meanwhile ---- */
 
 /* A service manager has patience as long as it is told. */
 static void tell(int64_t now)

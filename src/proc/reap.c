@@ -85,9 +85,10 @@ static void reap(const siginfo_t *info)
 	table_ended(slot, sick);
 	if (sick)
 		helpers_heal(slot);
-	if (p.kind == PROC_WORKER)
+	if (p.kind == PROC_WORKER) {
 		spares_ended(slot, had_client);
-	else if (p.kind == PROC_LOADER)
+		loads_client_ended(slot);
+	} else if (p.kind == PROC_LOADER)
 		loads_ended(slot, info->si_code, info->si_status);
 	else
 		helpers_ended(slot, p.kind, clean);

@@ -20,6 +20,7 @@
 #include "proc/crashers.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
+#include "proc/loads.h"
 #include "proc/oom.h"
 #include "proc/pauses.h"
 #include "proc/process.h"
@@ -329,6 +330,9 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_UNPAUSE:
 		pauses_end(r);
+		return;
+	case REQUEST_LOAD:
+		loads_serve(r);
 		return;
 	case REQUEST_WAITING:
 		hear_waiting(r);

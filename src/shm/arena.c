@@ -374,7 +374,7 @@ static bool begin_punch(void)
 	return n != 0;
 }
 
-static void note_readers(void)
+void arena_note_readers(void)
 {
 	/*
 	 * Pairs with activity_enter: after it, a slot seen even has not yet followed any reference that is gone now. Where the call is
@@ -397,11 +397,9 @@ static void note_readers(void)
 		readers.v[readers.n].slot = i;
 		readers.v[readers.n++].activity = activity;
 	}
-	readers.noted = true;
 }
 
-/* Whether all of them have left the command they were in; looks for about 4 ms. */
-static bool readers_left(void)
+bool arena_readers_left(void)
 {
 	for (int i = 0; i < 5; i++) {
 		while (readers.n > 0 && atomic_load_explicit(&store_slot(readers.v[readers.n - 1].slot)->activity,
@@ -419,8 +417,9 @@ static bool punch(void)
 {
 	uint64_t p = __atomic_load_n(&SUPER->arena.punching, __ATOMIC_RELAXED);
 	if (!readers.noted)
-		note_readers();
-	if (!readers_left())
+		arena_note_readers();
+	readers.noted = true;
+	if (!arena_readers_left())
 		return false;
 	region_punch(SUPER->fixed + ((p & PUNCH_FIRST) - 1) * EXTENT_BYTES, (p >> PUNCH_COUNT) * EXTENT_BYTES);
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);

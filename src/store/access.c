@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/deadline.h"
 #include "base/panic.h"
+#include "base/stop.h"
+#include "shm/arena.h"
 #include "shm/control.h"
 #include "shm/pause.h"
 #include "shm/region.h"
@@ -286,6 +288,10 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 			txn_rollback();
 			return ACCESS_PAUSED;
 		}
+		if (a->plan->client && control_is_loading()) {
+			txn_rollback();
+			return ACCESS_LOADING;
+		}
 		int r = body(a, arg);
 		/* From here on it takes the time it takes; asked only afterwards, so that what is committed is not called cancelled. */
 		deadline_settle();
@@ -335,9 +341,19 @@ int access_run(const struct plan *plan, access_body *body, void *arg)
 	find_stripes(a, plan);
 	activity_enter();
 	int r = run(a, body, arg);
+	/* What a read has seen is whole if loading has not begun by now. */
+	if (__builtin_expect(plan->client && plan->kind <= PLAN_READ_LONG && control_is_loading(), 0))
+		r = ACCESS_LOADING;
 	activity_leave();
 	drop_stripes(a);
 	return r;
+}
+
+void store_wait_for_others(void)
+{
+	arena_note_readers();
+	while (!arena_readers_left() && !stop_requested())
+		;
 }
 
 int access_snapshot(bool rotate, uint64_t *offset, access_body *body, void *arg)
