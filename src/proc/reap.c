@@ -88,10 +88,11 @@ static void reap(const siginfo_t *info)
 	if (p.kind == PROC_WORKER) {
 		spares_ended(slot, had_client);
 		loads_client_ended(slot);
-	} else if (p.kind == PROC_LOADER)
+	} else if (p.kind == PROC_LOADER) {
 		loads_ended(slot, info->si_code, info->si_status);
-	else
+	} else {
 		helpers_ended(slot, p.kind, clean);
+	}
 }
 
 void reap_all(void)
