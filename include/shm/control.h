@@ -143,6 +143,7 @@ struct control_commons {
 #define PAUSED_EXPIRY 1u  /* the expirer deletes nothing that is due; nobody sees such a key for that */
 #define PAUSED_CRON 2u    /* nor does it free what flushes and pins have left */
 #define PAUSED_BUFFERS 4u /* the buffers of resting clients stay as they are */
+#define PAUSED_SUMS 8u    /* the checksums of RESTORE's payloads are not looked at */
 #define REST_DEFAULT 0u
 #define REST_NEVER UINT32_MAX
 

@@ -241,6 +241,12 @@ static void debug_replybuffer(struct cmd *c)
 	reply_ok(c->out);
 }
 
+static void debug_set_skip_sums(struct cmd *c)
+{
+	switch_bit(PAUSED_SUMS, is_on(&c->argv[2]));
+	reply_ok(c->out);
+}
+
 /* ---- the configuration file ---- */
 
 static void debug_config_rewrite(struct cmd *c)
@@ -314,6 +320,8 @@ static const struct {
     {"SEGFAULT", 2, INT32_MAX, debug_segfault, "SEGFAULT", "Has this client's process die of a bad reference."},
     {"SET-ACTIVE-EXPIRE", 3, 3, debug_set_active_expire, "SET-ACTIVE-EXPIRE 0|1",
      "0: keys that are due are deleted only when somebody asks for them."},
+    {"SET-SKIP-CHECKSUM-VALIDATION", 3, 3, debug_set_skip_sums, "SET-SKIP-CHECKSUM-VALIDATION 0|1",
+     "1: RESTORE does not look at the checksums of payloads."},
     {"SLEEP", 3, 3, debug_sleep, "SLEEP seconds", "Sleeps before it answers; nobody else notices."},
     {"STRINGMATCH-LEN", 4, 4, debug_stringmatch, "STRINGMATCH-LEN pattern text",
      "1 if the text matches the pattern, as KEYS understands it."},
