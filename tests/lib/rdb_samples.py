@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """RDB files built by hand: every type and encoding of versions 1 to 11, also those that no server writes any more.
 
-usage: tests/lib/rdb_samples.py DIR
+usage: tests/lib/rdb_samples.py DIR | --payload NAME [VERSION]
 
-Writes NAME.rdb and NAME.txt for each: the file, and what is in it as tests/unit/test_rdb_read.c prints it. tests/data/rdb has them. As a module
+Writes NAME.rdb and NAME.txt for each: the file, and what is in it as tests/unit/test_rdb_read.c prints it. tests/data/rdb has them. With
+--payload: one value as RESTORE takes it, to standard output. As a module
 it gives the pieces: payload() makes what RESTORE takes, VALUES has a value of each encoding.
 """
 import os
@@ -303,4 +304,7 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--payload":
+        sys.stdout.buffer.write(payload(*VALUES[sys.argv[2]][0:3:2], *map(int, sys.argv[3:4])))
+    else:
+        main(sys.argv[1])
