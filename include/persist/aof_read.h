@@ -53,7 +53,7 @@ struct aof_sink {
 
 enum aof_end {
 	AOF_WHOLE,   /* read to its end */
-	AOF_TORN,    /* it ends within a command, an annotation or a transaction */
+	AOF_TORN,    /* it ends within a command, an annotation or a transaction, or with nothing but zeros */
 	AOF_BROKEN,  /* what stands at `at` is no command */
 	AOF_REFUSED, /* the sink did not take what stands at `at` */
 	AOF_IO,      /* it could not be read */

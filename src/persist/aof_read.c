@@ -128,7 +128,7 @@ static enum step parse_word(struct piece *p, const char *base, const char **at, 
 	if ((uint64_t)(end - s) < n + 2)
 		return more(p, (uint64_t)(s - base) + n + 2);
 	if (s[n] != '\r' || s[n + 1] != '\n')
-		return wrong(p, s + n, "expected the end of the line behind as many bytes as were announced");
+		return wrong(p, s + n + (s[n] == '\r'), "expected the end of the line behind as many bytes as were announced");
 	arg_list_add(&p->args, s, n);
 	*at = s + n + 2;
 	return STEP_COMMAND;
@@ -232,6 +232,31 @@ static uint64_t command_after(struct reader *r, uint64_t at)
 	arg_list_deinit(&probe.args);
 	buf_deinit(&b);
 	return found;
+}
+
+/* Whether the file holds nothing but zeros from there on: room that a file system had given it when the machine died, and never got to fill. */
+static bool zeros_from(struct reader *r, uint64_t at)
+{
+	char window[4096];
+	ssize_t n;
+
+	while ((n = pread(r->fd, window, sizeof window, (off_t)at)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			if (window[i] != 0)
+				return false;
+		at += (uint64_t)n;
+	}
+	return n == 0;
+}
+
+/* What stands in r->piece is no command. */
+static bool broken(struct reader *r)
+{
+	uint64_t at = r->in_at + (uint64_t)(r->piece.wrong - r->in.data);
+
+	if (zeros_from(r, at))
+		return ends(r, AOF_TORN, at, "the file holds nothing but zeros");
+	return ends(r, AOF_BROKEN, at, r->piece.why);
 }
 
 /* The file ends, and what stands at its end is not whole. */
@@ -374,7 +399,7 @@ static bool step(struct reader *r, bool (*annotation)(void *arg, const char *tex
 	case STEP_ANNOTATION:
 		return take_annotation(r, annotation);
 	case STEP_WRONG:
-		return ends(r, AOF_BROKEN, r->in_at + (uint64_t)(r->piece.wrong - r->in.data), r->piece.why);
+		return broken(r);
 	case STEP_MORE:
 		break;
 	}

@@ -129,6 +129,24 @@ static void test_torn(void)
 	}
 }
 
+/* A tail of zeros holds nothing; a byte behind them, and it is damage. */
+static void test_zeros(void)
+{
+	static char text[27 + 28 + 10000];
+
+	memcpy(text, SET_A SET_B, 55);
+	for (size_t cut = 55; cut > 27; cut--) {
+		text[cut] = 0;
+		struct aof_result r = read_bytes(text, sizeof text, 0);
+		/* Those within a value belong to it. */
+		bool torn = r.end == AOF_TORN && strstr(r.why, "zeros");
+		CHECK(torn && r.good == (cut == 55 ? 55 : 27) && r.at >= cut);
+	}
+	text[sizeof text - 1] = 'x';
+	struct aof_result r = read_bytes(text, sizeof text, 0);
+	CHECK(r.end == AOF_BROKEN && r.good == 27);
+}
+
 /* A length that reaches beyond the end of the file: torn, unless something whole follows. */
 static void test_wrong_length(void)
 {
@@ -310,6 +328,7 @@ int main(void)
 	RUN(test_whole);
 	RUN(test_broken);
 	RUN(test_torn);
+	RUN(test_zeros);
 	RUN(test_wrong_length);
 	RUN(test_large);
 	RUN(test_every_byte);
