@@ -84,7 +84,6 @@ value() { q CONFIG GET "$1" | tail -n +2; }
 @test "what promises what is not kept stops the start" {
     only_bulkhead
     refused_in_file "appendonly yes" 'this version keeps no data on disk: the only value is "no"'
-    refused_in_file "save 900 1" 'this version keeps no data on disk: the only value is ""'
     refused_in_file "replicaof 10.0.0.1 6379" 'this version does not replicate'
     refused_in_file "tls-port 6380" 'this version does not encrypt: the only value is "0"'
     refused_in_file "tls-cluster yes" 'this version does not encrypt: the only value is "no"'

@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_PROC_PAUSES_H
 #define BULKHEAD_PROC_PAUSES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shm/channel.h"
@@ -10,6 +11,9 @@
 /* Serve REQUEST_PAUSE and REQUEST_UNPAUSE. */
 void pauses_begin(struct channel_request *r);
 void pauses_end(struct channel_request *r);
+
+/* The supervisor's own: holds writers up until further notice, beside what clients want; and no more. */
+void pauses_hold(bool yes);
 
 /* When pauses_tick wants to be called, monotonic ms. INT64_MAX: never. */
 int64_t pauses_deadline(void);

@@ -21,6 +21,8 @@ enum load_what {
 	LOAD_AOF, /* the append only file */
 };
 
+struct snapshot_task;
+
 /* What a new process is told. */
 struct launch {
 	enum process_kind kind;
@@ -28,6 +30,7 @@ struct launch {
 	bool store_open;                   /* worker: it may attach to the store before it has a client */
 	uint32_t npatients;                /* medic: slots to recover */
 	const uint32_t *patients;          /* memory that this process alone inherits */
+	const struct snapshot_task *snapshot; /* snapshot */
 	bool whole_store;                  /* medic: all slots of a store that no other process has */
 	enum load_what load;               /* loader */
 	bool load_beside;                  /* loader: there is data, and clients that wait: first it looks whether all can be loaded */

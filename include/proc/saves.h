@@ -37,22 +37,29 @@ bool saves_begin_base(const struct save_base *base);
 /* Ends a base that is being made; `ended` is called with false when it is gone. */
 void saves_cancel_base(void);
 
-/* At the start, in the working directory, before any fork: removes what a snapshot that was killed with its server has left. */
-void saves_start(void);
+/*
+ * At the start, in the working directory, before any fork: removes what a snapshot that was killed with its server has left. `adopted`: the data may
+ * be newer than what is on disk.
+ */
+void saves_start(bool adopted);
 
-/* A request of a client: REQUEST_SAVE. */
+/* A request of a client: REQUEST_SAVE. SAVE and FLUSHALL are answered when it has ended. */
 void saves_serve(struct channel_request *r);
 
-/* FLUSHALL has emptied everything: saves as redis-server does after it, if there are save points. */
-void saves_flushed(void);
+/* The configuration is another, or a save has ended: whether writes are refused (stop-writes-on-bgsave-error). */
+void saves_judge(void);
 
 /*
- * The server is to end: what must be saved before, is, and no client is served meanwhile. `must`: SHUTDOWN SAVE; `never`: SHUTDOWN NOSAVE; neither: if there
- * are save points. saves_final begins it once no worker is left; saves_final_state tells how it stands.
+ * The server is to end: has what must be saved before saved, while writers wait. `must`: SHUTDOWN SAVE; `never`: SHUTDOWN NOSAVE; neither: if there are
+ * save points. FINAL_RUNS: ask again with saves_final_state after each death. saves_final_over: the server goes on after all.
  */
 enum save_final { FINAL_NOTHING, FINAL_RUNS, FINAL_SAVED, FINAL_FAILED };
 enum save_final saves_final(bool must, bool never);
 enum save_final saves_final_state(void);
+void saves_final_over(void);
+
+/* CONFIG RESETSTAT. */
+void saves_reset_count(void);
 
 /* The snapshot in `slot` was reaped, by its end as waitid tells it. */
 void saves_ended(uint32_t slot, int code, int status);

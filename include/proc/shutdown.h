@@ -13,6 +13,20 @@ enum shutdown_how {
 	SHUTDOWN_ALL,     /* nothing stays */
 };
 
+struct channel_request;
+
+/*
+ * Somebody asks for it, with words of STOP_* (base/config.h): what is to be saved before is saved first, while writers wait; if that fails the server goes
+ * on. `r`, or NULL: whom to answer then; if it succeeds there is no answer.
+ */
+void shutdown_ask(enum shutdown_how how, uint32_t words, struct channel_request *r);
+
+/* Somebody has asked, and nothing has come in between. */
+bool shutdown_asked(void);
+
+/* Gives up one that is still saving. False: there is none. */
+bool shutdown_abort(void);
+
 /* Begins it: no client is served any more, every worker is asked to finish its command. Again: the way that stands further below counts. */
 void shutdown_begin(enum shutdown_how how);
 

@@ -30,6 +30,7 @@ enum request {
 	REQUEST_PAUSE,       /* a struct pause_wish: "+OK" once every process can see it */
 	REQUEST_UNPAUSE,     /* no text: "+OK", and who waited is being woken */
 	REQUEST_LOAD,        /* "hold", "release", or what loads_serve says: data is loaded beside the service */
+	REQUEST_SAVE,        /* "save", "bgsave", "bgsave schedule", "flushall": the first and the last are answered when it is done */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
 

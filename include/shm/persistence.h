@@ -17,6 +17,15 @@ enum {
 struct persistence {
 	_Atomic uint32_t trouble; /* TROUBLE_* bits; 0 nearly always: one load for each command */
 	_Atomic int64_t loading_since_ms; /* wall clock at which the loading that is under way, or was last, began; 0: none was */
+
+	/* Saving: RDB files, and (save_since_ms) bases of append only files too. */
+	_Atomic int64_t save_since_ms; /* wall clock at which the snapshot that runs began; 0: none does */
+	_Atomic int64_t last_save_s;   /* wall clock of the last save that succeeded, or of the start */
+	_Atomic int64_t last_took_s;   /* seconds the last background save took; -1: there was none */
+	_Atomic uint64_t saves;        /* SAVE and background saves, since RESETSTAT */
+	_Atomic uint64_t changes_saved; /* of the count of changes, as much as is saved */
+	_Atomic uint32_t save_failed;  /* the last background save */
+	_Atomic uint32_t saving;       /* the snapshot that runs is an RDB's */
 };
 
 struct persistence_notes {
@@ -24,6 +33,9 @@ struct persistence_notes {
 	_Atomic uint64_t load_bytes, load_total; /* of the files, how far it is, and in all */
 	_Atomic uint64_t load_used_mem;          /* what the server that wrote the file used, as the file has it; 0: it does not say */
 	_Atomic uint64_t load_keys, load_expired; /* so far, or in the last loading: keys put in place; left out because they were due */
+
+	/* By the snapshot. */
+	_Atomic uint64_t save_keys, save_total; /* keys written so far, or by the last one; keys there were when it began */
 };
 
 #endif

@@ -192,6 +192,24 @@ static bool hides(const struct arg *name)
 	return p ? p->type == PARAM_SECRET : arg_ieq(name, "user");
 }
 
+/* Lines of save add up; the first one takes the place of the default, and one without points that of all before it. */
+static const char *add_points(struct config_draft *d, const struct param *p, const struct arg *values, size_t n)
+{
+	struct save_points *field = (struct save_points *)((char *)&d->values + p->offset);
+	struct save_points before = *field;
+	const char *why = config_assign(d, p, values, n);
+	if (why || !d->points_said || field->n == 0) {
+		d->points_said = true;
+		return why;
+	}
+	if (before.n + field->n > SAVE_POINTS_MAX)
+		return "too many save points";
+	memcpy(&before.at[before.n], field->at, field->n * sizeof field->at[0]);
+	before.n += field->n;
+	*field = before;
+	return NULL;
+}
+
 /* One directive: its name and values. `line` is how it was written. */
 static void load_words(struct config_draft *d, const struct place *at, const struct arg_list *words, const char *line, size_t n)
 {
@@ -211,7 +229,7 @@ static void load_words(struct config_draft *d, const struct place *at, const str
 		return;
 	}
 	p = config_meant(p);
-	why = config_assign(d, p, words->v + 1, values);
+	why = p->type == PARAM_POINTS ? add_points(d, p, words->v + 1, values) : config_assign(d, p, words->v + 1, values);
 	/* A relative path that follows is meant from there, as in Redis. */
 	if (!why && str_ieq(name->p, name->n, "dir") && *d->values.dir && chdir(d->values.dir))
 		why = strerror(errno);

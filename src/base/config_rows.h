@@ -55,6 +55,7 @@ struct config_draft {
 	struct config values;
 	uint32_t secrets_changed; /* bits */
 	struct secret *secrets;   /* in secret memory */
+	bool points_said;         /* a line of save has been read */
 };
 
 /* All rows, in the order of params.def. */

@@ -19,7 +19,7 @@ void cmd_start_over(struct cmd *c)
 	c->out->errors = c->errors_before;
 	c->hits = c->misses = 0;
 	c->changes = 0;
-	c->sweep = false;
+	c->sweep = c->all_gone = false;
 }
 
 void reply_syntax(struct cmd *c)

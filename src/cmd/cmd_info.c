@@ -179,21 +179,35 @@ static void append_loading(struct buf *b)
 		   total ? 100.0 * (double)done / (double)total : 0.0, eta);
 }
 
-static void section_persistence(struct buf *b)
+static void section_saving(struct buf *b)
 {
-	uint64_t counts[COUNTERS];
+	const struct persistence *p = &control->persistence;
+	const struct persistence_notes *n = &control_commons->persistence;
+	int64_t since = atomic_load(&p->save_since_ms);
+	bool saving = atomic_load(&p->saving);
+	uint64_t counts[COUNTERS], saved = atomic_load(&p->changes_saved);
 
 	counts_read(counts);
+	uint64_t keys = since ? atomic_load(&n->save_keys) : 0, total = since ? atomic_load(&n->save_total) : 0;
+	buf_printf(b, "current_fork_perc:%.2f\r\n", total ? 100.0 * (double)(keys < total ? keys : total) / (double)total : 0.0);
+	field_u64(b, "current_save_keys_processed", keys);
+	field_u64(b, "current_save_keys_total", total);
+	field_u64(b, "rdb_changes_since_last_save", counts[COUNTER_WRITE_COMMANDS] - saved);
+	field_u64(b, "rdb_bgsave_in_progress", saving);
+	field_u64(b, "rdb_last_save_time", (uint64_t)atomic_load(&p->last_save_s));
+	buf_printf(b, "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n",
+		   atomic_load(&p->save_failed) ? "err" : "ok", (long long)atomic_load(&p->last_took_s),
+		   saving ? (long long)(clock_wall_ms() - since) / 1000 : -1);
+	field_u64(b, "rdb_saves", atomic_load(&p->saves));
+}
+
+static void section_persistence(struct buf *b)
+{
 	field_u64(b, "loading", control_is_loading() != 0);
 	fields_zero(b, (const char *[]){"async_loading", "current_cow_peak", "current_cow_size",
 					"current_cow_size_age", NULL});
-	buf_append_str(b, "current_fork_perc:0.00\r\n");
-	fields_zero(b, (const char *[]){"current_save_keys_processed", "current_save_keys_total", NULL});
-	field_u64(b, "rdb_changes_since_last_save", counts[COUNTER_WRITE_COMMANDS]);
-	field_u64(b, "rdb_bgsave_in_progress", 0);
-	field_u64(b, "rdb_last_save_time", (uint64_t)control->start_ms / 1000);
-	buf_append_str(b, "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n");
-	fields_zero(b, (const char *[]){"rdb_saves", "rdb_last_cow_size", NULL});
+	section_saving(b);
+	field_u64(b, "rdb_last_cow_size", 0);
 	field_u64(b, "rdb_last_load_keys_expired", atomic_load(&control_commons->persistence.load_expired));
 	field_u64(b, "rdb_last_load_keys_loaded", atomic_load(&control_commons->persistence.load_keys));
 	fields_zero(b, (const char *[]){"aof_enabled", "aof_rewrite_in_progress",

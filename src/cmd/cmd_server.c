@@ -63,6 +63,7 @@ static enum cmd_result flush_databases(struct cmd *c, uint32_t db)
 	/* Each key is a change; where there was none, nothing has changed. */
 	c->changes = keys;
 	c->sweep = !async;
+	c->all_gone = db == DB_ALL;
 	reply_ok(c->out);
 	return CMD_DONE;
 }
@@ -124,6 +125,8 @@ enum cmd_result cmd_shutdown(struct cmd *c)
 	long got = channel_call(REQUEST_SHUTDOWN, text, n, answer, sizeof answer, NULL);
 	if (got > 0 && answer[0] != '+')
 		reply_error_n(c->out, answer, (size_t)got);
+	else if (got > 0)
+		reply_ok(c->out); /* ABORT */
 	else
 		c->session->close_after_flush = true;
 	return CMD_DONE;

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/deadline.h"
 #include "base/panic.h"
+#include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/pause.h"
 #include "stats.h"
@@ -118,6 +119,14 @@ static __attribute__((noinline)) bool in_trouble(struct session *s, const struct
 {
 	if ((trouble & TROUBLE_LOADING) && !(row->flags & COMMAND_LOADING)) {
 		reply_error(&s->out, LOADING_TEXT);
+		return true;
+	}
+	if ((trouble & TROUBLE_SAVE) && (row->flags & COMMAND_WRITE || strcmp(row->name, "ping") == 0) &&
+	    !(row->flags & COMMAND_DENYOOM && store_over_limit())) {
+		reply_error(&s->out, "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
+				     "Commands that may modify the data set are disabled, because this instance is configured to report errors "
+				     "during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs "
+				     "for details about the RDB error.");
 		return true;
 	}
 	return false;
@@ -236,6 +245,15 @@ static bool run_in_access(struct cmd *c)
 	return result != ACCESS_PAUSED;
 }
 
+/* What is on disk, or on its way there, is to go too. If we die here, it stays until the next save. */
+static void tell_all_gone(void)
+{
+	char answer[256];
+
+	if (config->save.n > 0 || atomic_load(&control->persistence.save_since_ms) != 0)
+		channel_call(REQUEST_SAVE, "flushall", strlen("flushall"), answer, sizeof answer, NULL);
+}
+
 /* False: it must wait, and nothing has happened. */
 static bool run(struct cmd *c)
 {
@@ -322,6 +340,8 @@ const struct command *dispatch(struct session *s, int argc, const struct arg *ar
 		if (!run_unpaused(&c))
 			return NULL;
 		stats_after(&c, last);
+		if (c.all_gone)
+			tell_all_gone();
 		ran = true;
 	}
 	if (s->out.errors != c.errors_before)

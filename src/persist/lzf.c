@@ -94,6 +94,13 @@ static uint32_t same(const unsigned char *a, const unsigned char *b, uint32_t ma
 	return n;
 }
 
+/* How long a copy may be when so many bytes are left: the last two are not looked at, unless it is no more than 19 with them. */
+static uint32_t longest(uint32_t left)
+{
+	uint32_t max = left - 2 < COPY_MAX ? left - 2 : COPY_MAX;
+	return max == 17 || max == 18 ? 19 : max;
+}
+
 size_t lzf_compress(struct lzf *s, const void *data, size_t size, void *out, size_t cap)
 {
 	const unsigned char *in = data;
@@ -111,8 +118,7 @@ size_t lzf_compress(struct lzf *s, const void *data, size_t size, void *out, siz
 				goto too_long;
 			continue;
 		}
-		uint32_t max = n - at - 2;
-		uint32_t len = same(in + from, in + at, max < COPY_MAX ? max : COPY_MAX);
+		uint32_t len = same(in + from, in + at, longest(n - at));
 		if (!put_copy(&o, at - from - 1, len))
 			goto too_long;
 		at += len;

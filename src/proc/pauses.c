@@ -15,6 +15,16 @@
 #include "proc/process.h"
 #include "shm/pause.h"
 
+static uint64_t wanted; /* the word that clients have asked for */
+static bool held;       /* writers wait for the supervisor's own sake */
+
+/* For all to see; seq_cst is the fence of shm/pause.h. */
+static void publish(void)
+{
+	enum pause_mode mode = wanted ? pause_mode_of(wanted, NULL) : PAUSE_NONE;
+	atomic_store(&control->pause, held ? pause_word(mode == PAUSE_ALL ? mode : PAUSE_WRITE, PAUSE_UNTIL_MAX) : wanted);
+}
+
 static void answer(struct channel_request *r, const char *text)
 {
 	channel_answer(r, text, strlen(text), -1);
@@ -24,8 +34,7 @@ void pauses_begin(struct channel_request *r)
 {
 	struct pause_wish wish;
 	int64_t now = clock_mono_ms(), left = 0;
-	uint64_t before = atomic_load_explicit(&control->pause, memory_order_relaxed);
-	enum pause_mode mode = before ? pause_mode_of(before, &left) : PAUSE_NONE;
+	enum pause_mode mode = wanted ? pause_mode_of(wanted, &left) : PAUSE_NONE;
 	if (r->n != sizeof wish) {
 		answer(r, "ERR malformed request");
 		return;
@@ -40,9 +49,11 @@ void pauses_begin(struct channel_request *r)
 	if (wish.ms > left)
 		left = wish.ms;
 	int64_t until = left < PAUSE_UNTIL_MAX - now ? now + left : PAUSE_UNTIL_MAX;
-	/* Before the answer, for all to see: seq_cst is the fence of shm/pause.h. */
-	if (left > 0)
-		atomic_store(&control->pause, pause_word(mode, until));
+	/* Before the answer. */
+	if (left > 0) {
+		wanted = pause_word(mode, until);
+		publish();
+	}
 	answer(r, "+OK");
 }
 
@@ -56,19 +67,33 @@ static void wake(uint32_t slot, struct process *p)
 
 void pauses_end(struct channel_request *r)
 {
-	if (atomic_exchange(&control->pause, 0))
+	if (wanted) {
+		wanted = 0;
+		publish();
 		table_each(wake);
+	}
 	answer(r, "+OK");
+}
+
+void pauses_hold(bool yes)
+{
+	if (held == yes)
+		return;
+	held = yes;
+	publish();
+	if (!yes)
+		table_each(wake);
 }
 
 int64_t pauses_deadline(void)
 {
-	uint64_t word = atomic_load_explicit(&control->pause, memory_order_relaxed);
-	return word ? (int64_t)(word >> PAUSE_MODE_BITS) : INT64_MAX;
+	return wanted ? (int64_t)(wanted >> PAUSE_MODE_BITS) : INT64_MAX;
 }
 
 void pauses_tick(int64_t now)
 {
-	if (pauses_deadline() <= now)
-		atomic_store_explicit(&control->pause, 0, memory_order_relaxed);
+	if (pauses_deadline() > now)
+		return;
+	wanted = 0;
+	publish();
 }

@@ -25,6 +25,8 @@
 #include "proc/helpers.h"
 #include "proc/loads.h"
 #include "proc/process.h"
+#include "proc/saves.h"
+#include "proc/snapshot.h"
 #include "proc/spares.h"
 #include "proc/text.h"
 
@@ -64,6 +66,8 @@ static void reap(const siginfo_t *info)
 {
 	uint32_t slot = table_find(info->si_pid);
 	bool clean = info->si_code == CLD_EXITED && info->si_status == 0;
+	/* It has let go of everything and said in the log what was wrong. */
+	bool excused = info->si_code == CLD_EXITED && info->si_status == SNAPSHOT_FAILED;
 	if (!slot && text_gathered(info->si_pid, clean))
 		spares_renew();
 	if (!slot)
@@ -72,6 +76,7 @@ static void reap(const siginfo_t *info)
 	if (!clean)
 		crashers_hear();
 	struct process p = *table_at(slot);
+	clean |= p.kind == PROC_SNAPSHOT && excused;
 	bool had_client = atomic_load_explicit(&control_page(slot)->busy, memory_order_relaxed);
 	bool stopping = atomic_load_explicit(&control->shutting_down, memory_order_relaxed);
 	if (!clean && !p.condemned) {
@@ -85,6 +90,8 @@ static void reap(const siginfo_t *info)
 	table_ended(slot, sick);
 	if (sick)
 		helpers_heal(slot);
+	if (p.kind == PROC_SNAPSHOT)
+		saves_ended(slot, info->si_code, info->si_status);
 	if (p.kind == PROC_WORKER) {
 		spares_ended(slot, had_client);
 		loads_client_ended(slot);

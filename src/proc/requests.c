@@ -25,6 +25,7 @@
 #include "proc/pauses.h"
 #include "proc/process.h"
 #include "proc/reap.h"
+#include "proc/saves.h"
 #include "proc/shutdown.h"
 #include "proc/spares.h"
 #include "proc/stopped.h"
@@ -178,6 +179,7 @@ static void serve_config_set(struct channel_request *r, const struct process *p)
 	/* Spare workers that have the store, or lack it, are replaced; those that get a client first see to it themselves. */
 	if (locked != config->password_set)
 		spares_distrust();
+	saves_judge();
 	if (timeout != config->timeout)
 		table_each(wake_worker);
 	answer(r, "+OK");
@@ -225,6 +227,7 @@ static void serve_resetstat(struct channel_request *r)
 		if (c != COUNTER_WRITE_COMMANDS)
 			atomic_fetch_add_explicit(&control->taken_off[c], counts[c], memory_order_release);
 	command_stats_reset();
+	saves_reset_count();
 	answer(r, "+OK");
 }
 
@@ -234,44 +237,36 @@ static void serve_shutdown(struct channel_request *r)
 {
 	struct arg words[8];
 	size_t n = split(r, words, 8);
-	bool save = false, nosave = false, now = false, force = false, abort_it = false, warm = false, other = n == 8;
+	static const struct {
+		const char *word;
+		uint32_t bit;
+	} known[] = {{"nosave", STOP_NOSAVE}, {"save", STOP_SAVE}, {"now", STOP_NOW}, {"force", STOP_FORCE}};
+	uint32_t words_said = 0;
+	bool abort_it = false, warm = false, other = n == 8;
 	for (size_t i = 0; i < n; i++) {
-		if (arg_ieq(&words[i], "nosave"))
-			nosave = true;
-		else if (arg_ieq(&words[i], "save"))
-			save = true;
-		else if (arg_ieq(&words[i], "now"))
-			now = true;
-		else if (arg_ieq(&words[i], "force"))
-			force = true;
-		else if (arg_ieq(&words[i], "abort"))
-			abort_it = true;
-		else if (arg_ieq(&words[i], "warm"))
-			warm = true;
-		else
-			other = true;
+		uint32_t bit = 0;
+		for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+			bit |= arg_ieq(&words[i], known[k].word) ? known[k].bit : 0;
+		bool is_abort = arg_ieq(&words[i], "abort"), is_warm = arg_ieq(&words[i], "warm");
+		words_said |= bit;
+		abort_it |= is_abort;
+		warm |= is_warm;
+		other |= !bit && !is_abort && !is_warm;
 	}
-	if (other || (save && nosave) || (abort_it && (save || nosave || now || force || warm))) {
+	if (other || (words_said & STOP_SAVE && words_said & STOP_NOSAVE) || (abort_it && (words_said || warm))) {
 		answer(r, "ERR syntax error");
 		return;
 	}
 	if (abort_it) {
-		answer(r, "ERR No shutdown in progress.");
+		answer(r, shutdown_abort() ? "+OK" : "ERR No shutdown in progress.");
 		return;
 	}
 	log_warning("User requested shutdown...");
-	if (save && !force) {
-		log_warning("SHUTDOWN SAVE asks for data on disk, which this version does not keep; not shutting down");
-		answer(r, "ERR Errors trying to SHUTDOWN. Check logs.");
-		return;
-	}
 	if (warm && !store_has_name(launch_store_fd())) {
 		answer(r, "ERR The data's shared memory has no name, so it cannot outlive the server");
 		return;
 	}
-	shutdown_begin(warm ? SHUTDOWN_WARM : SHUTDOWN_ALL);
-	/* No answer: the caller sees the other end go. */
-	close(r->reply_fd);
+	shutdown_ask(warm ? SHUTDOWN_WARM : SHUTDOWN_ALL, words_said, r);
 }
 
 /* ---- waiting for a lock ---- */
@@ -333,6 +328,9 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_LOAD:
 		loads_serve(r);
+		return;
+	case REQUEST_SAVE:
+		saves_serve(r);
 		return;
 	case REQUEST_WAITING:
 		hear_waiting(r);

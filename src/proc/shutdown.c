@@ -23,15 +23,25 @@
 #include "proc/notify.h"
 #include "proc/process.h"
 #include "proc/reap.h"
+#include "proc/saves.h"
 #include "proc/spares.h"
 #include "proc/start.h"
 #include "proc/upgrade.h"
+#include "shm/channel.h"
 
 #define BEYOND_S 10 /* what the kernel may take to end processes, after shutdown-timeout */
 
 static bool begun, helpers_told, killed;
 static enum shutdown_how how;
 static int64_t kill_at;
+
+#define ASKERS 8
+static struct {
+	bool under_way, force;
+	enum shutdown_how how;
+	unsigned n;
+	struct channel_request by[ASKERS];
+} asked; /* what is to be saved is not saved yet */
 
 static void end_worker(uint32_t slot, struct process *p)
 {
@@ -84,6 +94,81 @@ void shutdown_begin(enum shutdown_how wanted)
 		begin();
 }
 
+/* ---- what comes before it ---- */
+
+bool shutdown_asked(void)
+{
+	return asked.under_way || (begun && how != SHUTDOWN_UPGRADE);
+}
+
+/* Who asked sees the other end go, or is told why not. */
+static void answer_askers(const char *text)
+{
+	for (unsigned i = 0; i < asked.n; i++) {
+		if (text)
+			channel_answer(&asked.by[i], text, strlen(text), -1);
+		else
+			close(asked.by[i].reply_fd);
+	}
+	asked.n = 0;
+	asked.under_way = false;
+}
+
+static void look_at_save(void)
+{
+	switch (saves_final_state()) {
+	case FINAL_RUNS:
+		return;
+	case FINAL_FAILED:
+		if (!asked.force) {
+			log_warning("Saving has failed: the server goes on");
+			saves_final_over();
+			answer_askers("ERR Errors trying to SHUTDOWN. Check logs.");
+			return;
+		}
+		log_warning("Saving has failed, and the server is to end all the same");
+		break;
+	default:
+		break;
+	}
+	answer_askers(NULL);
+	shutdown_begin(asked.how);
+}
+
+void shutdown_ask(enum shutdown_how wanted, uint32_t words, struct channel_request *r)
+{
+	if (r && asked.n == ASKERS) {
+		channel_answer(r, "ERR too many ask for it", strlen("ERR too many ask for it"), -1);
+		return;
+	}
+	if (r)
+		asked.by[asked.n++] = *r;
+	if (begun && how != SHUTDOWN_UPGRADE) {
+		answer_askers(NULL);
+		shutdown_begin(wanted);
+		return;
+	}
+	asked.how = asked.under_way && asked.how > wanted ? asked.how : wanted;
+	asked.force = (asked.under_way && asked.force) || words & STOP_FORCE;
+	asked.under_way = true;
+	/* What stays in memory need not go to the disk. */
+	bool never = words & STOP_NOSAVE || (wanted == SHUTDOWN_WARM && !(words & STOP_SAVE));
+	if (never)
+		saves_final_over();
+	saves_final(words & STOP_SAVE, never);
+	look_at_save();
+}
+
+bool shutdown_abort(void)
+{
+	if (!asked.under_way)
+		return false;
+	log_notice("Shutdown manually aborted");
+	saves_final_over();
+	answer_askers("ERR Errors trying to SHUTDOWN. Check logs.");
+	return true;
+}
+
 static bool any_helper(void)
 {
 	for (int k = 0; k < PROC_KINDS; k++)
@@ -94,6 +179,8 @@ static bool any_helper(void)
 
 bool shutdown_tick(int64_t now)
 {
+	if (asked.under_way)
+		look_at_save();
 	if (!begun)
 		return false;
 	if (now >= kill_at && !killed) {

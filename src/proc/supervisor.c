@@ -35,6 +35,7 @@
 #include "proc/process.h"
 #include "proc/reap.h"
 #include "proc/requests.h"
+#include "proc/saves.h"
 #include "proc/shutdown.h"
 #include "proc/signals.h"
 #include "proc/spares.h"
@@ -130,6 +131,7 @@ static void start(void)
 	bool adopted;
 	launch_store(instance_open_store(slots, handover_take_store(), &adopted));
 	handover_drop_rest();
+	saves_start(adopted);
 	signal_fd = signals_init();
 	if (adopted) {
 		adopt_recover();
@@ -180,18 +182,9 @@ static void reopen_log(void)
 	spares_renew();
 }
 
-/* shutdown-on-sigterm, shutdown-on-sigint: who wants his data kept on disk is not robbed of it. */
-static bool may_stop(uint32_t how)
-{
-	if (!(how & STOP_SAVE) || (how & STOP_FORCE))
-		return true;
-	log_warning("The signal asks for data on disk, which this version does not keep; not shutting down");
-	return false;
-}
-
 static void take_signal(const struct signalfd_siginfo *s)
 {
-	static bool asked;
+	bool again = shutdown_asked();
 	switch (s->ssi_signo) {
 	case SIGCHLD:
 		return; /* reaping happens in every round */
@@ -202,25 +195,23 @@ static void take_signal(const struct signalfd_siginfo *s)
 		return;
 	case SIGUSR2:
 		log_warning("Received SIGUSR2: upgrading to %s", config->executable);
-		if (!asked && upgrade_possible())
+		if (!again && upgrade_possible())
 			shutdown_begin(SHUTDOWN_UPGRADE);
 		return;
 	case SIGINT:
-		if (asked)
+		if (again)
 			shutdown_force();
 		log_warning("Received SIGINT scheduling shutdown...");
 		break;
 	default:
-		if (!asked)
+		if (!again)
 			log_warning("Received SIGTERM scheduling shutdown...");
 		break;
 	}
-	if (!asked)
-		log_warning("User requested shutdown...");
-	if (!may_stop(s->ssi_signo == SIGINT ? config->shutdown_on_sigint : config->shutdown_on_sigterm))
+	if (again)
 		return;
-	asked = true;
-	shutdown_begin(SHUTDOWN_SIGNAL);
+	log_warning("User requested shutdown...");
+	shutdown_ask(SHUTDOWN_SIGNAL, s->ssi_signo == SIGINT ? config->shutdown_on_sigint : config->shutdown_on_sigterm, NULL);
 }
 
 static void take_signals(void)
@@ -241,7 +232,7 @@ static int wait_ms(int64_t now)
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
 	at = earlier(at, oom_deadline());
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
-	at = earlier(at, earlier(pauses_deadline(), loads_deadline()));
+	at = earlier(at, earlier(pauses_deadline(), earlier(loads_deadline(), saves_deadline())));
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -287,6 +278,7 @@ _Noreturn static void run(void)
 		kills_tick(now);
 		oom_tick(now);
 		pauses_tick(now);
+		saves_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

@@ -20,8 +20,7 @@ OWN = {"command-timeout", "crash-limit", "lock-timeout", "shm-dir", "spare-worke
        "locale-collate"}
 # Values that are refused because they would promise what is not done yet, or are bounded where the reference overflows, and why; None: any.
 REFUSED = {
-    "save": None,                     # nothing is kept on disk
-    "appendonly": ["yes", "YES"],     # the same
+    "appendonly": ["yes", "YES"],     # not kept on disk
     "maxmemory-policy": None,         # nothing is evicted
     "min-replicas-to-write": None, "min-slaves-to-write": None,  # no replication
     "tls-port": None, "tls-cluster": ["yes", "YES"], "tls-replication": ["yes", "YES"],  # no TLS
