@@ -1,0 +1,27 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Files exchanged with redis-server: what it saves is loaded here, and the other way round; every key is compared, by another redis-server that
+# loads the same file.
+
+bats_require_minimum_version 1.5.0
+load lib/server
+
+setup() { only_bulkhead; }
+
+# exchanged theirs|ours OPTION...
+exchanged() {
+    run -0 "$ROOT/tests/lib/exchange" "$@"
+    same "" "$output"
+}
+
+@test "an RDB of redis-server: strings of all encodings, expiries, several databases" {
+    exchanged theirs
+}
+
+@test "an RDB of redis-server without compression and without checksum" {
+    exchanged theirs --rdbcompression no --rdbchecksum no
+}
+
+@test "an RDB of redis-server with idle times" {
+    POLICY=allkeys-lru LOADED_POLICY=noeviction exchanged theirs
+}
