@@ -173,7 +173,7 @@ END
     local how
     rdb 3000
     cp "$OWN_DIR/dump.rdb" "$BATS_TEST_TMPDIR/before"
-    for how in TERM SHUTDOWN 'SHUTDOWN WARM'; do
+    for how in TERM SHUTDOWN 'SHUTDOWN SAVE' 'SHUTDOWN WARM'; do
         start_loading --key-load-delay 2000
         eventually 10 has_begun
         if [[ $how == TERM ]]; then kill -TERM "$SERVER_PID"; else q $how || true; fi
@@ -372,3 +372,112 @@ all_there_and_new() { same 101 "$(q DBSIZE)"; same OK "$(q DEBUG FSCK)"; }
     all_there 10
     stop_server
 }
+
+@test "after a save of its own the server goes on with shared memory" {
+    start_server
+    q SET a 1
+    expect OK SAVE
+    q SET a 2
+    die
+    restart
+    grep -q 'Adopted the data in shared memory' "$SERVER_LOG"
+    expect '"2"' GET a
+    # With the shared memory gone, what was saved is there.
+    die
+    rm "/dev/shm/bulkhead.$PORT.main"
+    restart
+    expect '"1"' GET a
+    stop_server
+}
+
+# ---- DEBUG RELOAD ----
+
+@test "DEBUG RELOAD saves and loads; NOSAVE, NOFLUSH, MERGE" {
+    rdb 2000
+    start_server
+    q SET k1 changed
+    q SET new 1 PX 1000000
+    q -n 3 SET three 3
+    expect OK DEBUG RELOAD
+    expect '"changed"' GET k1
+    matches '\(integer\) 9[0-9]{5}' PTTL new
+    expect '"3"' -n 3 GET three
+    expect '(integer) 2001' DBSIZE
+    # What the file has counts.
+    q SET k1 again
+    q SET newer 1
+    expect OK DEBUG RELOAD NOSAVE
+    expect '"changed"' GET k1
+    expect '(nil)' GET newer
+    # What is in memory stays, but for what both have.
+    q SET k1 again
+    q SET newer 1
+    expect '(error) ERR Error trying to load the RDB dump, check server logs.' DEBUG RELOAD NOFLUSH NOSAVE
+    grep -q 'Not loaded: dump.rdb, offset .*: duplicated key' "$SERVER_LOG"
+    expect '"again"' GET k1
+    expect OK DEBUG RELOAD noflush nosave merge
+    expect '"changed"' GET k1
+    expect '"1"' GET newer
+    expect '(integer) 2002' DBSIZE
+    expect '(error) ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.' DEBUG RELOAD NOTHING
+    same OK "$(q DEBUG FSCK)"
+    stop_server
+}
+
+@test "DEBUG RELOAD of a file that cannot be loaded changes nothing" {
+    rdb 100
+    start_server
+    q SET new 1
+    rdb_bytes 'REDIS0009\xfe\0\0\x01a\x05b'
+    expect '(error) ERR Error trying to load the RDB dump, check server logs.' DEBUG RELOAD NOSAVE
+    rm "$OWN_DIR/dump.rdb"
+    expect '(error) ERR Error trying to load the RDB dump, check server logs.' DEBUG RELOAD NOSAVE
+    expect '"1"' GET new
+    expect '(integer) 101' DBSIZE
+    same 0 "$(field loading)"
+    # Nor does a save that fails.
+    mkdir "$OWN_DIR/dump.rdb"
+    matches '\(error\) ERR.*' DEBUG RELOAD
+    expect '(integer) 101' DBSIZE
+    stop_server
+}
+
+@test "DEBUG RELOAD under load: nobody sees half the data, no count is lost" {
+    start_server
+    q DEBUG POPULATE 5000 >/dev/null
+    same ok "$("$ROOT/tests/lib/reloads" "$PORT" 8)"
+    same OK "$(q DEBUG FSCK)"
+    stop_server
+}
+
+@test "DEBUG RELOAD: its client, the loader, the whole server may die meanwhile" {
+    rdb 2000
+    start_server
+    q SET new 1
+    expect OK CONFIG SET key-load-delay 1000
+    q DEBUG RELOAD >/dev/null 2>&1 3>&- &
+    local client=$!
+    eventually 10 loads_now
+    expect '(error) LOADING Redis is loading the dataset in memory' GET new
+    kill -KILL "$client"
+    local first
+    first=$(loader)
+    kill -KILL "$first"
+    eventually 10 another_loader "$first"
+    expect OK CONFIG SET key-load-delay 0
+    eventually 10 is_over
+    expect '"1"' GET new
+    expect '(integer) 2001' DBSIZE
+    # Half of it is not gone on with: what was saved is loaded.
+    expect OK CONFIG SET key-load-delay 1000
+    q DEBUG RELOAD >/dev/null 2>&1 3>&- &
+    eventually 10 loads_now
+    die
+    restart
+    grep -q 'it was never loaded to the end' "$SERVER_LOG"
+    expect '(integer) 2001' DBSIZE
+    same OK "$(q DEBUG FSCK)"
+    stop_server
+}
+loads_now() { [[ $(field loading) == 1 && -n $(loader) && $(field rdb_last_load_keys_loaded) -gt 10 && $(field rdb_last_load_keys_loaded) -lt 1900 ]]; }
+is_over() { [[ $(field loading) == 0 ]]; }

@@ -25,3 +25,11 @@ exchanged() {
 @test "an RDB of redis-server with idle times" {
     POLICY=allkeys-lru LOADED_POLICY=noeviction exchanged theirs
 }
+
+@test "an RDB of Bulkhead, for redis-server and redis-check-rdb" {
+    exchanged ours
+}
+
+@test "an RDB of Bulkhead without compression and without checksum" {
+    exchanged ours --rdbcompression no --rdbchecksum no
+}

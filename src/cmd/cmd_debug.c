@@ -315,6 +315,8 @@ static const struct {
      "Makes so many keys, <prefix>:<number>, that are not there yet."},
     {"PROTOCOL", 3, 3, debug_protocol, "PROTOCOL type",
      "A reply of a type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim, true, false."},
+    {"RELOAD", 2, INT32_MAX, debug_reload, "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+     "Saves the data and loads it again. MERGE: what is in memory too is replaced; NOFLUSH: what is in memory stays; NOSAVE: the file that is there is loaded."},
     {"REPLYBUFFER", 4, 4, debug_replybuffer, "REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms, REPLYBUFFER RESIZING 0|1",
      "How long a client rests before its buffers shrink, and whether they do."},
     {"SEGFAULT", 2, INT32_MAX, debug_segfault, "SEGFAULT", "Has this client's process die of a bad reference."},

@@ -13,4 +13,7 @@ void debug_htstats_key(struct cmd *c);
 void debug_object(struct cmd *c);
 void debug_populate(struct cmd *c);
 
+/* Saves and loads again (cmd_debug_reload.c). */
+void debug_reload(struct cmd *c);
+
 #endif
