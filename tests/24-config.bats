@@ -92,8 +92,6 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     refused_in_file "user default on nopass" 'this version has one user, "default", whose password is requirepass'
     refused_in_file "loadmodule /lib/x.so" 'modules cannot be loaded: what they would check or forbid is not there'
     refused_in_file "search.maxsize 5" 'a parameter of a module, and modules cannot be loaded'
-    refused_in_file "maxmemory-policy allkeys-lru" 'this version evicts nothing: the only value is "noeviction"'
-    refused_in_file "maxmemory-clients 5%" 'this version does not bound what all clients take together: the only value is "0"'
     refused_in_file "min-replicas-to-write 1" 'this version does not replicate: the only value is "0"'
     refused_in_file "sentinel monitor x" 'sentinel directive while not in sentinel mode'
     expect "(error) ERR CONFIG SET failed (possibly related to argument 'appendonly') - this version keeps no data on disk: the only value is \"no\"" \

@@ -34,6 +34,7 @@ struct cmd {
 	uint32_t hits, misses; /* keys found or not, for INFO */
 	uint64_t changes;      /* of keys: rdb_changes_since_last_save */
 	bool all_gone;         /* FLUSHALL: a snapshot under way is of no use, and what a start would load is to go */
+	bool no_memory;        /* there was none, and that is the reply */
 	bool sweep;            /* free what a flush retired before the reply goes out */
 };
 

@@ -62,6 +62,12 @@ static inline uint64_t slab_index(uint64_t off)
 /* Memory of the machine the store takes: fixed part in use and backed extents, bytes. */
 uint64_t arena_committed(void);
 
+/* Whether the store may not grow any more, by maxmemory. */
+bool arena_is_limited(void);
+
+/* Free slabs that anybody may take, those kept back not among them, as of about now. */
+uint64_t arena_spare(void);
+
 /* Bytes of the slabs in use, as of about now. */
 uint64_t arena_taken(void);
 

@@ -137,6 +137,7 @@ struct control {
 struct control_commons {
 	_Atomic uint64_t next_client_id;       /* a worker takes the next one when it accepts */
 	_Atomic uint32_t paused;               /* PAUSED_* bits, set by DEBUG */
+	_Atomic uint64_t over_limit_since;     /* monotonic us since when the store is over maxmemory and could not be helped; 0: it is not */
 	_Atomic uint32_t rest_ms;              /* a client's rest before its buffers shrink: REST_*, or ms + 1; set by DEBUG */
 	struct persistence_notes persistence;  /* shm/persistence.h */
 };

@@ -12,7 +12,8 @@
 
 enum block_kind {
 	BLOCK_DATA, /* items: the dataset */
-	BLOCK_META, /* roots, tables, queues, journals */
+	BLOCK_META, /* roots, tables, queues */
+	BLOCK_ASIDE, /* journals, what the log ring refers to: for the time being, and no matter of maxmemory */
 };
 
 /*
@@ -21,8 +22,27 @@ enum block_kind {
  */
 ref heap_alloc(uint64_t size, enum block_kind kind, bool urgent);
 
+/* A block of the class that `like` has, from the slabs that there are: none is made for it. REF_NONE: they are full. Body of a leaf operation too. */
+ref heap_fill(ref like, enum block_kind kind);
+
+/*
+ * Emptying slabs, so that they serve other sizes: one process at a time, no lock held. heap_close has up to `want` of those with the fewest
+ * blocks closed, no more than the others of their class have room for; nothing is taken from them any more. Whoever keeps the blocks then moves them
+ * (heap_fill), and heap_reopen gives back what is empty and lets the rest be used again, also what a dead process has left closed.
+ * heap_close returns how many it has closed; heap_could_gain, how many slabs there would be if all blocks lay close together.
+ */
+uint64_t heap_could_gain(void);
+uint32_t heap_close(uint32_t want);
+void heap_reopen(void);
+
+/* Calls `each` for the number of every closed slab. */
+void heap_each_closed(void (*each)(uint64_t slab));
+
 /* Frees a block of that kind. Panics when it is not an allocated block. */
 void heap_free(ref block, enum block_kind kind);
+
+/* Bytes of the last block that this process could not have. */
+uint64_t heap_refused(void);
 
 /* Bytes a block of `size` bytes really takes. */
 uint64_t heap_class_size(uint64_t size);
@@ -36,6 +56,8 @@ uint64_t heap_block_bytes(ref block);
 /* Sums over all heaps and runs, without locks. */
 uint64_t heap_used(void);
 uint64_t heap_meta(void);
+uint64_t heap_aside(void);
+uint64_t heap_counted(void); /* used - aside */
 
 /* Visits every allocated block (quiet store: tests, checks). */
 void heap_each(void (*each)(void *arg, ref block, uint64_t size), void *arg);

@@ -38,8 +38,9 @@ struct stripe {
 	uint32_t nretained;        /* length of the retained list */
 	_Atomic uint64_t version;  /* odd from the first change until commit or rollback is complete; never goes back */
 	ref retained;              /* list of struct retained */
+	uint64_t retained_bytes;   /* of the blocks on it, and of its entries */
 	_Atomic uint64_t logged;   /* offset of the log behind the last change; 0: none was logged */
-	uint64_t reserved[4];      /* watched keys, waiters */
+	uint64_t reserved[3];      /* watched keys, waiters */
 };
 _Static_assert(sizeof(struct stripe) == 64, "a cache line");
 
@@ -49,7 +50,8 @@ struct heap {
 	uint32_t reserved;
 	uint64_t used;             /* bytes in blocks handed out, by class size */
 	uint64_t meta;             /* of these, bytes of tables, queues, journals: not the dataset */
-	uint64_t reserved2[5];
+	uint64_t aside;            /* of those, journals and the like */
+	uint64_t reserved2[4];
 	ref partial[CLASSES_MAX];  /* slabs with a free block, most recently used first */
 };
 _Static_assert(sizeof(struct heap) % 64 == 0, "heaps do not share cache lines");
@@ -63,8 +65,10 @@ struct arena {
 	uint64_t hint;             /* no free slab below this one */
 	uint64_t used;             /* bytes in runs handed out */
 	uint64_t meta;
+	uint64_t aside;
 	uint64_t holes;            /* extents given back to the kernel, or about to be */
 	uint64_t punching;         /* first extent + 1 of those being given back | their number << 40; 0: none */
+	ref closed;                /* slabs that are being emptied (slab.h); guard: the one process that does it, each change under its heap's lock */
 	_Atomic uint64_t full_until; /* monotonic ms: the kernel had no memory, it is not asked again before */
 	_Atomic uint64_t grower;   /* who grew it last for a large run: activity | slot << 40; while it is in that command nothing is given back */
 };
@@ -115,6 +119,7 @@ struct super {
 	_Alignas(64) _Atomic uint64_t expirer_until; /* wall ms until which the expirer means to sleep; 0: awake */
 	_Atomic uint32_t expirer_wake;       /* futex */
 	_Atomic uint32_t sweep_wanted;       /* retained lists or retired roots may be ripe */
+	_Atomic uint64_t retained_bytes;     /* of all stripes, a hint: the expirer sets it right once a second */
 	_Atomic uint64_t peak;               /* highest use anybody noticed, a hint */
 	_Alignas(64) _Atomic uint64_t slow_next; /* id of the slow log's next entry */
 	_Atomic uint64_t slow_first;         /* entries that are older are forgotten */

@@ -55,6 +55,16 @@ static inline void leaf_commit(void)
 	atomic_thread_fence(memory_order_release);
 }
 
+/* Releases one lock of an operation that has changed nothing under it. */
+static inline void leaf_drop(enum leaf_kind kind)
+{
+	uint64_t off = atomic_load_explicit(&self->leaf_locks[kind], memory_order_relaxed);
+	if (!off)
+		return;
+	lock_release((lock_word *)(STORE_BASE + off));
+	atomic_store_explicit(&self->leaf_locks[kind], 0, memory_order_release);
+}
+
 /* The operation is complete: forgets the log, releases the locks innermost first, forgets their names. */
 void leaf_end(void);
 

@@ -39,6 +39,9 @@ ref txn_alloc(uint64_t size, enum block_kind kind);
 /* The same from the reserve: for what deleting needs, so that a full store can be emptied. */
 ref txn_alloc_urgent(uint64_t size, enum block_kind kind);
 
+/* A block as large as `like`, from slabs that there are, to move it there. REF_NONE: there is no room but in new ones. */
+ref txn_alloc_like(ref like, enum block_kind kind);
+
 /* A block to be freed at commit. False: no memory for the journal. */
 bool txn_free(ref block, enum block_kind kind);
 
@@ -54,6 +57,9 @@ struct retained {
 	ref block, root;
 	uint64_t born, died;
 };
+
+/* What an entry for that block takes, the block included. */
+uint64_t retained_bytes(ref block);
 
 /* Whether the running transaction has turned a version odd. */
 bool txn_changed(void);

@@ -16,6 +16,9 @@ void wake_sweeper(void);
 /* Wakes the expirer in any case: spare memory is low. */
 void wake_expirer(void);
 
+/* Wakes it if it sleeps, and nobody else has just done so: there is something to do that is not urgent. */
+void rouse_expirer(void);
+
 static inline _Atomic uint64_t *hint_word(uint32_t group)
 {
 	return (_Atomic uint64_t *)(STORE_BASE + SUPER->off_hints) + group;

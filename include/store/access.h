@@ -97,7 +97,19 @@ void store_memory(struct store_memory *out);
 /* A line about each heap. */
 void store_heaps(struct buf *out);
 
-/* True when `used` is above config->maxmemory (never with maxmemory 0). Cheap enough for every write. */
+/*
+ * Bytes that count against maxmemory: `used` without what pins retain, what the log ring refers to, and undo journals. Cheap enough for
+ * every write.
+ */
+uint64_t store_counted(void);
+
+/* The rest of `used`. */
+uint64_t store_not_counted(void);
+
+/* True when what counts is above config->maxmemory (never with maxmemory 0). */
 bool store_over_limit(void);
+
+/* Bytes below the limit that the expirer keeps free where keys may be evicted. */
+uint64_t store_headroom(void);
 
 #endif

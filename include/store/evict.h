@@ -19,16 +19,16 @@ enum evict_result {
 };
 
 /*
- * The store is over its limit and a client's command is about to take memory: evicts as long as maxmemory-eviction-tenacity allows. No lock is
- * held, before or after. `now`: wall ms.
+ * Whether a client's command may take memory. Below the limit this is a sum and a comparison, and the expirer is woken when headroom is low.
+ * Above it evicts, as long as maxmemory-eviction-tenacity allows. maxmemory is not 0; no lock is held, before or after.
  */
-enum evict_result evict_for_command(int64_t now);
+enum evict_result evict_for_command(void);
 
 /*
- * A command failed for want of memory, of which it wanted `bytes` in one piece: evicts what may make room for it. False: nothing more can
- * be done.
+ * A command failed for want of memory, though the store is within its limit: all of it lies in blocks of other sizes, or in pieces. Gives the expirer
+ * a moment to move things together, after evicting what that needs. False: it is no use to try again. `tries`: how often it failed before.
  */
-bool evict_for_block(int64_t now, uint64_t bytes);
+bool evict_await_room(unsigned tries);
 
 /* The expirer's: evicts until there is headroom, at most for some ms. Returns whether there is more to do. */
 bool evict_headroom(void);

@@ -19,7 +19,7 @@ void cmd_start_over(struct cmd *c)
 	c->out->errors = c->errors_before;
 	c->hits = c->misses = 0;
 	c->changes = 0;
-	c->sweep = c->all_gone = false;
+	c->sweep = c->all_gone = c->no_memory = false;
 }
 
 void reply_syntax(struct cmd *c)
@@ -45,14 +45,15 @@ void reply_not_integer(struct cmd *c)
 enum cmd_result reply_oom(struct cmd *c)
 {
 	cmd_start_over(c);
-	reply_error(c->out, "OOM command not allowed when used memory > 'maxmemory'.");
+	c->no_memory = true;
+	reply_error(c->out, OOM_ERROR);
 	return CMD_ABORT;
 }
 
 enum cmd_result reply_cancelled(struct cmd *c)
 {
 	cmd_start_over(c);
-	reply_error(c->out, "TIMEOUT The command ran longer than command-timeout and was undone.");
+	reply_error(c->out, CANCELLED_ERROR);
 	return CMD_ABORT;
 }
 

@@ -18,6 +18,8 @@ void reply_arity(struct cmd *c);
 void reply_not_integer(struct cmd *c);
 /* No memory for what the command would do: the error, in place of what was replied so far. Returns CMD_ABORT, to be
  * returned at once. */
+#define OOM_ERROR "OOM command not allowed when used memory > 'maxmemory'."
+#define CANCELLED_ERROR "TIMEOUT The command ran longer than command-timeout and was undone."
 enum cmd_result reply_oom(struct cmd *c);
 
 /* The command was cancelled: says so in place of what was replied so far. Returns CMD_ABORT. */

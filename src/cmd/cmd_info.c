@@ -151,7 +151,8 @@ static void section_memory(struct buf *b)
 	field_overhead(b, "allocator_rss_ratio", "allocator_rss_bytes", m.committed, m.active);
 	field_overhead(b, "rss_overhead_ratio", "rss_overhead_bytes", m.rss, m.committed);
 	field_overhead(b, "mem_fragmentation_ratio", "mem_fragmentation_bytes", m.rss, m.used);
-	fields_zero(b, (const char *[]){"mem_not_counted_for_evict", "mem_replication_backlog",
+	field_u64(b, "mem_not_counted_for_evict", m.not_counted);
+	fields_zero(b, (const char *[]){"mem_replication_backlog",
 					"mem_total_replication_buffers", "mem_clients_slaves", NULL});
 	field_u64(b, "mem_clients_normal", m.clients);
 	field_u64(b, "mem_cluster_links", 0);
@@ -238,6 +239,16 @@ static void append_rates(struct buf *b, const struct rates *r)
 	buf_append_str(b, "instantaneous_input_repl_kbps:0.00\r\ninstantaneous_output_repl_kbps:0.00\r\n");
 }
 
+/* How long the store has been above its limit without help, ms: in all, and now. */
+static void append_over_limit(struct buf *b, uint64_t us)
+{
+	uint64_t since = atomic_load(&control_commons->over_limit_since), now = clock_mono_ns() / 1000;
+	uint64_t current = since != 0 && now > since ? now - since : 0;
+
+	field_u64(b, "total_eviction_exceeded_time", (us + current) / 1000);
+	field_u64(b, "current_eviction_exceeded_time", current / 1000);
+}
+
 static void section_stats(struct buf *b)
 {
 	struct rates r;
@@ -258,8 +269,9 @@ static void section_stats(struct buf *b)
 	/* What is due is deleted in time, not found by sampling. */
 	buf_append_str(b, "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\n");
 	field_u64(b, "expire_cycle_cpu_milliseconds", counts[COUNTER_EXPIRE_US] / 1000);
-	fields_zero(b, (const char *[]){"evicted_keys", "evicted_clients", "total_eviction_exceeded_time",
-					"current_eviction_exceeded_time", NULL});
+	field_counter(b, counts, COUNTER_EVICTED);
+	field_counter(b, counts, COUNTER_EVICTED_CLIENTS);
+	append_over_limit(b, counts[COUNTER_OVER_LIMIT_US]);
 	field_counter(b, counts, COUNTER_HITS);
 	field_counter(b, counts, COUNTER_MISSES);
 	fields_zero(b, (const char *[]){"pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec",

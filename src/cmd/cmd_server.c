@@ -50,7 +50,7 @@ static uint64_t keys_of(uint32_t db)
 
 static enum cmd_result flush_databases(struct cmd *c, uint32_t db)
 {
-	bool async = c->argc == 2 && arg_ieq(&c->argv[1], "ASYNC");
+	bool async = c->argc == 1 ? config->lazyfree_lazy_user_flush : c->argc == 2 && arg_ieq(&c->argv[1], "ASYNC");
 
 	if (c->argc > 1 && !async && !(c->argc == 2 && arg_ieq(&c->argv[1], "SYNC"))) {
 		reply_syntax(c);

@@ -20,6 +20,7 @@
 #include "shm/pause.h"
 #include "stats.h"
 #include "store/access.h"
+#include "store/evict.h"
 
 #define PREVIEW 128u      /* bytes of a wrong command, and of its arguments, that its error repeats */
 #define FEW_KEYS 16u      /* as many need no memory */
@@ -137,6 +138,19 @@ static inline uint32_t trouble_now(void)
 	return atomic_load_explicit(&control->persistence.trouble, memory_order_relaxed);
 }
 
+/* Makes room, if there is none. False after the error. */
+static bool has_room(struct session *s)
+{
+	deadline_begin();
+	enum evict_result r = evict_for_command();
+	deadline_end();
+	if (r == EVICT_NOTHING)
+		reply_error(&s->out, OOM_ERROR);
+	else if (r == EVICT_CANCELLED)
+		reply_error(&s->out, CANCELLED_ERROR);
+	return r == EVICT_OK || r == EVICT_GOES_ON;
+}
+
 static bool permitted(struct session *s, const struct command *row, int argc)
 {
 	if (!command_arity_ok(row, argc))
@@ -147,8 +161,8 @@ static bool permitted(struct session *s, const struct command *row, int argc)
 		reply_error(&s->out, "NOAUTH Authentication required.");
 	else if (__builtin_expect(trouble_now() != 0, 0) && in_trouble(s, row, trouble_now()))
 		return false;
-	else if ((row->flags & COMMAND_DENYOOM) && store_over_limit())
-		reply_error(&s->out, "OOM command not allowed when used memory > 'maxmemory'.");
+	else if ((row->flags & COMMAND_DENYOOM) && __builtin_expect(config->maxmemory != 0, 0) && !has_room(s))
+		return false;
 	else
 		return true;
 	return false;
@@ -201,6 +215,11 @@ static void reply_loading(struct cmd *c)
 	reply_error(c->out, LOADING_TEXT);
 }
 
+static bool lacks_memory(int result, const struct cmd *c)
+{
+	return result == ACCESS_NO_MEMORY || (result == CMD_ABORT && c->no_memory);
+}
+
 /* False: writers are paused, and nothing has happened. */
 static bool run_in_access(struct cmd *c)
 {
@@ -227,6 +246,11 @@ static bool run_in_access(struct cmd *c)
 	int result = access_run(&plan, run_handler, c);
 	if (result == CMD_LONG) {
 		plan.kind = PLAN_READ_LONG;
+		result = access_run(&plan, run_handler, c);
+	}
+	/* Nothing has happened: with some patience there may be room. */
+	for (unsigned tries = 0; __builtin_expect(lacks_memory(result, c), 0) && evict_await_room(tries); tries++) {
+		deadline_begin();
 		result = access_run(&plan, run_handler, c);
 	}
 	drop_room();

@@ -199,6 +199,7 @@ void info_memory(struct memory_figures *out)
 	*out = (struct memory_figures){.used = m.used, .peak = m.peak, .startup = m.fixed, .overhead = m.overhead,
 				       .dataset = m.dataset, .active = m.active, .committed = m.committed,
 				       .processes = processes_memory(), .clients = clients.memory};
+	out->not_counted = store_attached() ? store_not_counted() : 0;
 	out->rss = out->committed + out->processes;
 	if (sysinfo(&machine) == 0)
 		out->machine = (uint64_t)machine.totalram * machine.mem_unit;

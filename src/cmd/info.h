@@ -34,6 +34,7 @@ void info_clients(struct client_sums *out);
 /* Memory, bytes. Of many workers some are looked at and stand for all. */
 struct memory_figures {
 	uint64_t used, peak, startup, overhead, dataset; /* of the store; startup: without a key */
+	uint64_t not_counted; /* of `used`: no matter of maxmemory */
 	uint64_t active;                                 /* of the store: slabs in use, and the fixed part */
 	uint64_t committed;                              /* of the machine for the store */
 	uint64_t processes;                              /* that processes have for themselves */

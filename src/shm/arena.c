@@ -19,7 +19,9 @@
 #include "base/stop.h"
 #include "shm/control.h"
 #include "shm/leaf.h"
+#include "shm/heap.h"
 #include "shm/region.h"
+#include "shm/ring.h"
 #include "shm/slowlog.h"
 #include "shm/wake.h"
 
@@ -28,6 +30,8 @@
 #endif
 
 #define KEEP_EMPTY_EXTENTS 4u
+#define LIMIT_SLACK (8u << 20)
+#define FEWEST_EXTENTS 3u
 #define FULL_MS 50u
 #define SPARE_LOW 8u /* slabs beyond the reserve: time for the expirer to grow the store, before a writer must */
 #define PUNCH_COUNT 40 /* in arena.punching */
@@ -166,10 +170,42 @@ static uint64_t place_for(uint64_t n)
 	return hole;
 }
 
+/* Memory of the machine the store takes besides its extents. */
+static uint64_t beside_extents(void)
+{
+	uint64_t slow = atomic_load_explicit(&SUPER->slow_backed, memory_order_relaxed) * (uint64_t)sizeof(struct slow_entry);
+	uint64_t log = atomic_load_explicit(&ring()->backed, memory_order_relaxed) ? RING_BYTES : 0;
+	uint64_t all = SUPER->off_slots + atomic_load(&SUPER->slot_high) * (uint64_t)PAGE_BYTES + slow + log;
+	/* Gathered into huge pages, the first of it takes a whole number of them. */
+	return (all + EXTENT_BYTES - 1) / EXTENT_BYTES * EXTENT_BYTES;
+}
+
+/*
+ * Extents that may have memory at once by maxmemory, those kept back among them: what does not count, and 2% and 8 MiB more than the limit may
+ * be used, so that blocks can lie less than perfectly. Not for the urgent.
+ */
+static uint64_t most_extents(void)
+{
+	uint64_t limit = (uint64_t)control->config.maxmemory, beside = beside_extents();
+	if (limit == 0)
+		return UINT64_MAX;
+	uint64_t all = limit + limit / 50 + LIMIT_SLACK + heap_aside() + atomic_load_explicit(&SUPER->retained_bytes, memory_order_relaxed);
+	uint64_t n = all > beside ? (all - beside) / EXTENT_BYTES : 0;
+	return n > FEWEST_EXTENTS ? n : FEWEST_EXTENTS;
+}
+
+bool arena_is_limited(void)
+{
+	const struct arena *a = &SUPER->arena;
+	return __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - __atomic_load_n(&a->holes, __ATOMIC_RELAXED) >= most_extents();
+}
+
 /* Backs a hole, or grows the object at its end, on the way to `n` neighbours. False when there is no memory. Arena lock held, leaf operation open. */
-static bool grow_one(uint64_t n)
+static bool grow_one(uint64_t n, bool urgent)
 {
 	struct arena *a = &SUPER->arena;
+	if (!urgent && arena_is_limited())
+		return false;
 	uint64_t e = place_for(n);
 	if (e < a->nextents) {
 		if (!back_extent(e))
@@ -209,8 +245,7 @@ static bool somebody_grows(void)
 static void give_way(void)
 {
 	atomic_store(&SUPER->arena.grower, grower_of(self_id));
-	lock_release(&SUPER->arena.lock);
-	atomic_store_explicit(&self->leaf_locks[LEAF_ARENA], 0, memory_order_release);
+	leaf_drop(LEAF_ARENA);
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
 }
 
@@ -222,7 +257,7 @@ static uint64_t grow_for(uint64_t n, bool urgent)
 	while (first == SLAB_NONE || a->free_slabs < n + (urgent ? 0 : RESERVE_SLABS)) {
 		count_held_up(COUNTER_GROWTHS);
 		uint32_t mark_n = atomic_load_explicit(&self->nleaf, memory_order_relaxed);
-		if (!grow_one(first == SLAB_NONE ? n : 1))
+		if (!grow_one(first == SLAB_NONE ? n : 1, urgent))
 			return urgent || first == SLAB_NONE || a->free_slabs >= n + RESERVE_SLABS ? first : SLAB_NONE;
 		/* A grown extent stays, whatever becomes of the operation: its notes can go, the ones before it stay. */
 		atomic_store_explicit(&self->nleaf, mark_n, memory_order_release);
@@ -280,6 +315,12 @@ uint64_t arena_committed(void)
 	return SUPER->off_taken + PAGE_BYTES + slow + extents * EXTENT_BYTES;
 }
 
+uint64_t arena_spare(void)
+{
+	uint64_t n = __atomic_load_n(&SUPER->arena.free_slabs, __ATOMIC_RELAXED);
+	return n > RESERVE_SLABS ? n - RESERVE_SLABS : 0;
+}
+
 uint64_t arena_taken(void)
 {
 	struct arena *a = &SUPER->arena;
@@ -299,7 +340,7 @@ static void keep_spare(void)
 	bool grown = true;
 	while (grown && !spare_enough()) {
 		leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
-		grown = spare_enough() || grow_one(1);
+		grown = spare_enough() || grow_one(1, false);
 		leaf_end();
 	}
 }

@@ -168,7 +168,7 @@ static bool check_slab(struct check *c, uint64_t i, struct slabs *t)
 	if (!check_bitmap(c, i))
 		return false;
 	t->used[s->heap] += s->nused * s->size;
-	t->with_room[s->heap][s->class] += s->nused < s->nblocks;
+	t->with_room[s->heap][s->class] += s->nused < s->nblocks && !s->closed;
 	return true;
 }
 
@@ -316,7 +316,7 @@ static bool look_at_head(struct check *c, const struct slab *s)
 		return check_bad(c, off_of(s), "a slab with a damaged head");
 	leaf_lock(LEAF_HEAP, &store_heap(s->heap)->lock);
 	bool ok = check_bitmap(c, i);
-	if (ok && s->nused < s->nblocks && !is_listed(s))
+	if (ok && s->nused < s->nblocks && !s->closed && !is_listed(s))
 		ok = check_bad(c, off_of(s), "a slab with room that its list does not have");
 	leaf_end();
 	return ok;
@@ -426,9 +426,9 @@ bool check_reach(struct check *c, const void *from, ref r, uint64_t size, enum b
 	uint64_t i = (r.off - SUPER->fixed) / 8;
 	c->reached[i / 64] |= 1ull << (i % 64);
 	const struct slab *s = slab_at(r.off);
-	if (kind == BLOCK_META && s->magic == RUN_MAGIC)
+	if (kind != BLOCK_DATA && s->magic == RUN_MAGIC)
 		c->meta[HEAPS_MAX] += (uint64_t)s->nslabs * SLAB_BYTES;
-	else if (kind == BLOCK_META)
+	else if (kind != BLOCK_DATA)
 		c->meta[s->heap] += s->size;
 	return true;
 }

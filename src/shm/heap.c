@@ -20,7 +20,7 @@
  */
 static const uint16_t class_size[] = {
 	16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352,
-	384, 416, 448, 480, 512, 576, 640, 704, 768, 832, 896, 960, 1024, 1152, 1280, 1408, 1536, 1728, 1920, 2112, 2368, 2624,
+	384, 416, 448, 480, 512, 576, 640, 704, 768, 832, 896, 960, 1024, 1088, 1152, 1216, 1280, 1344, 1408, 1472, 1536, 1728, 1920, 2112, 2368, 2624,
 	2944, 3264, 3648, 4096, 4608, 5184, 5824, 6528, 7296, 8192, 9344, 10880, 13056, 16320, 21760, 32704,
 };
 #define CLASSES (sizeof class_size / sizeof class_size[0])
@@ -157,21 +157,46 @@ static ref slab_pick(struct heap *h, struct slab *s)
 	return (ref){ref_of(s).off + s->data_off + (w * 64 + bit) * s->size};
 }
 
-static void sums_add(uint64_t *used, uint64_t *meta, enum block_kind kind, uint64_t bytes)
+struct sums {
+	uint64_t *used, *meta, *aside;
+};
+
+static uint64_t refused; /* bytes of the last block that could not be had */
+
+uint64_t heap_refused(void)
 {
-	leaf_set(used, *used + bytes);
-	if (kind == BLOCK_META)
-		leaf_set(meta, *meta + bytes);
+	return refused;
+}
+
+static void sums_add(struct sums s, enum block_kind kind, uint64_t bytes)
+{
+	leaf_set(s.used, *s.used + bytes);
+	if (kind != BLOCK_DATA)
+		leaf_set(s.meta, *s.meta + bytes);
+	if (kind == BLOCK_ASIDE)
+		leaf_set(s.aside, *s.aside + bytes);
+}
+
+static struct sums sums_of(struct heap *h)
+{
+	return (struct sums){&h->used, &h->meta, &h->aside};
+}
+
+static struct sums sums_of_runs(void)
+{
+	return (struct sums){&SUPER->arena.used, &SUPER->arena.meta, &SUPER->arena.aside};
 }
 
 static ref run_alloc(uint64_t size, enum block_kind kind, bool urgent)
 {
 	uint64_t n = run_slabs(size), i = arena_take(n, urgent);
-	if (i == SLAB_NONE)
+	if (i == SLAB_NONE) {
+		refused = size;
 		return REF_NONE;
+	}
 	struct slab *s = (struct slab *)(STORE_BASE + slab_off(i));
 	*s = (struct slab){.magic = RUN_MAGIC, .nslabs = (uint32_t)n, .data_off = RUN_HEAD};
-	sums_add(&SUPER->arena.used, &SUPER->arena.meta, kind, n * SLAB_BYTES);
+	sums_add(sums_of_runs(), kind, n * SLAB_BYTES);
 	return (ref){slab_off(i) + RUN_HEAD};
 }
 
@@ -179,6 +204,31 @@ static struct heap *my_heap(void)
 {
 	int cpu = sched_getcpu();
 	return store_heap(cpu < 0 ? 0 : (uint32_t)cpu % SUPER->heaps);
+}
+
+static ref block_from(struct heap *h, struct slab *s, enum block_kind kind)
+{
+	ref r = slab_pick(h, s);
+	sums_add(sums_of(h), kind, s->size);
+	return r;
+}
+
+/* No slab is to be had: perhaps another heap has one with room. Nothing has been changed under the locks that are held. */
+static ref alloc_elsewhere(struct heap *mine, unsigned class, enum block_kind kind)
+{
+	leaf_drop(LEAF_ARENA);
+	leaf_drop(LEAF_HEAP);
+	for (uint32_t i = 0; i < SUPER->heaps; i++) {
+		struct heap *h = store_heap(i);
+		if (h == mine || !__atomic_load_n(&h->partial[class].off, __ATOMIC_RELAXED))
+			continue;
+		leaf_lock(LEAF_HEAP, &h->lock);
+		if (h->partial[class].off)
+			return block_from(h, at(h->partial[class]), kind);
+		leaf_drop(LEAF_HEAP);
+	}
+	refused = class_size[class];
+	return REF_NONE;
 }
 
 ref heap_alloc(uint64_t size, enum block_kind kind, bool urgent)
@@ -189,18 +239,22 @@ ref heap_alloc(uint64_t size, enum block_kind kind, bool urgent)
 	unsigned class = class_of(size);
 	leaf_lock(LEAF_HEAP, &h->lock);
 	struct slab *s = h->partial[class].off ? at(h->partial[class]) : slab_create(h, class, urgent);
-	if (!s)
-		return REF_NONE;
-	ref r = slab_pick(h, s);
-	sums_add(&h->used, &h->meta, kind, s->size);
-	return r;
+	return s ? block_from(h, s, kind) : alloc_elsewhere(h, class, kind);
+}
+
+ref heap_fill(ref like, enum block_kind kind)
+{
+	unsigned class = slab_of(like)->class;
+	struct heap *h = my_heap();
+	leaf_lock(LEAF_HEAP, &h->lock);
+	return h->partial[class].off ? block_from(h, at(h->partial[class]), kind) : alloc_elsewhere(h, class, kind);
 }
 
 static void run_free(struct slab *s, enum block_kind kind)
 {
 	uint64_t n = s->nslabs;
 	arena_give(slab_index(ref_of(s).off), n);
-	sums_add(&SUPER->arena.used, &SUPER->arena.meta, kind, -(n * SLAB_BYTES));
+	sums_add(sums_of_runs(), kind, -(n * SLAB_BYTES));
 }
 
 /* An empty slab goes back unless it is the class's only one with room. */
@@ -233,11 +287,134 @@ void heap_free(ref block, enum block_kind kind)
 		s->hint = i / 64;
 	bool was_full = s->nused == s->nblocks;
 	leaf_set(&s->nused, s->nused - 1);
-	sums_add(&h->used, &h->meta, kind, -(uint64_t)s->size);
+	sums_add(sums_of(h), kind, -(uint64_t)s->size);
+	if (s->closed)
+		return;
 	if (was_full)
 		list_add(h, s);
 	if (s->nused == 0)
 		slab_release(h, s);
+}
+
+/* ---- emptying slabs ---- */
+
+#define FILLS 16u          /* how full a slab is, in sixteenths */
+#define LOOKED_AT 2048u    /* slabs of a list: a heap is not kept from others for longer */
+
+/* What the slabs with room of one class hold, by how full they are. */
+struct filling {
+	uint32_t n[FILLS], take[FILLS];
+	uint64_t room; /* blocks that are free */
+};
+
+static unsigned fill_of(const struct slab *s)
+{
+	return (unsigned)(s->nused * FILLS / s->nblocks);
+}
+
+static void look_at_list(struct heap *h, unsigned class, struct filling *f)
+{
+	if (!__atomic_load_n(&h->partial[class].off, __ATOMIC_RELAXED))
+		return;
+	leaf_lock(LEAF_HEAP, &h->lock);
+	uint32_t n = 0;
+	for (ref r = h->partial[class]; !ref_is_none(r) && n < LOOKED_AT; r = ((struct slab *)at(r))->next, n++) {
+		const struct slab *s = at(r);
+		f->n[fill_of(s)]++;
+		f->room += s->nblocks - s->nused;
+	}
+	leaf_end();
+}
+
+/* How many of those that are so full may go, so that the rest has room for what they hold. Returns how many more. */
+static uint32_t choose(struct filling *f, unsigned fill, uint64_t nblocks, uint32_t want)
+{
+	uint32_t n = 0;
+	/* A slab that goes takes its room with it, and needs room for its blocks. */
+	for (; n < f->n[fill] && n < want && f->room >= nblocks; n++)
+		f->room -= nblocks;
+	f->take[fill] = n;
+	return n;
+}
+
+/* Nobody but who holds the lock sees a slab between two of these steps, and each is whole. */
+static uint32_t close_some(struct heap *h, unsigned class, struct filling *f)
+{
+	uint32_t closed = 0, n = 0;
+	leaf_lock(LEAF_HEAP, &h->lock);
+	for (ref r = h->partial[class]; !ref_is_none(r) && n < LOOKED_AT; n++) {
+		struct slab *s = at(r);
+		r = s->next;
+		if (f->take[fill_of(s)] == 0)
+			continue;
+		f->take[fill_of(s)]--;
+		list_remove(h, s);
+		leaf_set(&s->closed, 1);
+		leaf_set(&s->next.off, SUPER->arena.closed.off);
+		leaf_set(&SUPER->arena.closed.off, ref_of(s).off);
+		leaf_commit();
+		closed++;
+	}
+	leaf_end();
+	return closed;
+}
+
+static void look_at_all(struct filling f[CLASSES], uint32_t nblocks[CLASSES])
+{
+	uint32_t data;
+	for (unsigned c = 0; c < CLASSES; c++) {
+		slab_shape(class_size[c], &nblocks[c], &data);
+		for (uint32_t h = 0; h < SUPER->heaps; h++)
+			look_at_list(store_heap(h), c, &f[c]);
+	}
+}
+
+uint64_t heap_could_gain(void)
+{
+	struct filling f[CLASSES] = {0};
+	uint32_t nblocks[CLASSES];
+	uint64_t could = 0;
+	look_at_all(f, nblocks);
+	for (unsigned c = 0; c < CLASSES; c++)
+		could += f[c].room / nblocks[c];
+	return could;
+}
+
+uint32_t heap_close(uint32_t want)
+{
+	struct filling f[CLASSES] = {0};
+	uint32_t nblocks[CLASSES], chosen = 0, closed = 0;
+	look_at_all(f, nblocks);
+	for (unsigned fill = 0; fill < FILLS; fill++)
+		for (unsigned c = 0; c < CLASSES; c++)
+			chosen += choose(&f[c], fill, nblocks[c], want - chosen);
+	for (unsigned c = 0; chosen && c < CLASSES; c++)
+		for (uint32_t h = 0; h < SUPER->heaps; h++)
+			if (__atomic_load_n(&store_heap(h)->partial[c].off, __ATOMIC_RELAXED))
+				closed += close_some(store_heap(h), c, &f[c]);
+	return closed;
+}
+
+void heap_reopen(void)
+{
+	while (!ref_is_none(SUPER->arena.closed)) {
+		struct slab *s = at(SUPER->arena.closed);
+		struct heap *h = store_heap(s->heap);
+		leaf_lock(LEAF_HEAP, &h->lock);
+		leaf_set(&SUPER->arena.closed.off, s->next.off);
+		leaf_set(&s->closed, 0);
+		if (s->nused == 0)
+			arena_give(slab_index(ref_of(s).off), 1);
+		else
+			list_add(h, s);
+		leaf_end();
+	}
+}
+
+void heap_each_closed(void (*each)(uint64_t slab))
+{
+	for (ref r = SUPER->arena.closed; !ref_is_none(r); r = ((struct slab *)at(r))->next)
+		each(slab_index(r.off));
 }
 
 static uint64_t sum(size_t field)
@@ -256,6 +433,19 @@ uint64_t heap_used(void)
 uint64_t heap_meta(void)
 {
 	return sum(offsetof(struct heap, meta)) + __atomic_load_n(&SUPER->arena.meta, __ATOMIC_RELAXED);
+}
+
+uint64_t heap_counted(void)
+{
+	uint64_t total = __atomic_load_n(&SUPER->arena.used, __ATOMIC_RELAXED) - __atomic_load_n(&SUPER->arena.aside, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < SUPER->heaps; i++)
+		total += __atomic_load_n(&store_heap(i)->used, __ATOMIC_RELAXED) - __atomic_load_n(&store_heap(i)->aside, __ATOMIC_RELAXED);
+	return total;
+}
+
+uint64_t heap_aside(void)
+{
+	return sum(offsetof(struct heap, aside)) + __atomic_load_n(&SUPER->arena.aside, __ATOMIC_RELAXED);
 }
 
 void heap_each(void (*each)(void *arg, ref block, uint64_t size), void *arg)

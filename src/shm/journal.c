@@ -53,7 +53,7 @@ bool journal_room(uint64_t n)
 	uint64_t size = ref_is_none(s->seg) ? SEGMENT_FIRST : SEGMENT_BIG;
 	if (size < n + sizeof(struct segment))
 		size = n + sizeof(struct segment);
-	ref r = heap_alloc(size, BLOCK_META, true);
+	ref r = heap_alloc(size, BLOCK_ASIDE, true);
 	if (ref_is_none(r)) {
 		leaf_cancel();
 		return false;
@@ -178,7 +178,7 @@ static void pop_segment(struct slot *s)
 {
 	ref r = s->seg;
 	struct segment g = *(struct segment *)at(r);
-	heap_free(r, BLOCK_META);
+	heap_free(r, BLOCK_ASIDE);
 	leaf_set(&s->seg.off, g.prev.off);
 	leaf_set(&s->jlen, g.prev_len);
 	leaf_end();

@@ -54,7 +54,7 @@ static char *in_chunk(uint64_t n)
 static char *in_block(uint64_t n)
 {
 	uint64_t size = n > RING_INLINE_MAX ? n : CHUNK_BYTES;
-	ref r = txn_alloc_urgent(size, BLOCK_META);
+	ref r = txn_alloc_urgent(size, BLOCK_ASIDE);
 	uint64_t *used = ref_is_none(r) ? NULL : journal_effect_block(r, 0);
 	if (!used)
 		return NULL;

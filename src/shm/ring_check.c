@@ -14,7 +14,7 @@ static bool check_block(struct check *c, const struct frame *f, const struct fra
 {
 	if (f->n != FRAME_BLOCK)
 		return check_bad(c, (uint64_t)((const char *)f - STORE_BASE), "a frame of the log with a block and %u bytes", f->n);
-	return check_reach(c, &b->block, b->block, b->n, BLOCK_META, "a block of the log");
+	return check_reach(c, &b->block, b->block, b->n, BLOCK_ASIDE, "a block of the log");
 }
 
 static bool check_frame(struct check *c, uint64_t pos, uint64_t tail, uint64_t *offset)

@@ -134,7 +134,7 @@ uint64_t ring_consumed(uint64_t *offset)
 static void consume_block(struct ring *r, uint64_t next, ref block)
 {
 	uint64_t size = heap_block_size(block);
-	heap_free(block, BLOCK_META);
+	heap_free(block, BLOCK_ASIDE);
 	leaf_set((uint64_t *)&r->consumed, next);
 	leaf_set((uint64_t *)&r->referenced_out, atomic_load(&r->referenced_out) + size);
 	leaf_end();

@@ -19,8 +19,8 @@ struct slab {
 	uint32_t nslabs;     /* of a run */
 	uint64_t nused;
 	uint64_t hint;       /* no free block in bitmap words below; only a hint, not undone */
-	ref next, prev;      /* in the heap's list of slabs with room */
-	uint64_t reserved;
+	ref next, prev;      /* in the heap's list of slabs with room; of closed ones `next` alone */
+	uint64_t closed;     /* 1: nothing is taken from it, it is on the arena's list of closed ones instead (slab_close) */
 	uint64_t bitmap[];   /* 1: allocated */
 };
 _Static_assert(sizeof(struct slab) == 64, "run data starts behind the header");

@@ -221,9 +221,28 @@ ref txn_alloc_urgent(uint64_t size, enum block_kind kind)
 	return alloc(size, kind, true);
 }
 
+ref txn_alloc_like(ref like, enum block_kind kind)
+{
+	if (!journal_room(JOURNAL_BLOCK_RECORD))
+		return REF_NONE;
+	ref r = heap_fill(like, kind);
+	if (ref_is_none(r)) {
+		leaf_cancel();
+		return r;
+	}
+	journal_block_leaf(JOURNAL_ALLOC, r, kind);
+	leaf_end();
+	return r;
+}
+
 bool txn_free(ref block, enum block_kind kind)
 {
 	return journal_block(JOURNAL_FREE, block, kind);
+}
+
+uint64_t retained_bytes(ref block)
+{
+	return heap_block_size(block) + heap_class_size(sizeof(struct retained));
 }
 
 bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
@@ -233,11 +252,14 @@ bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
 	struct stripe *s = store_stripe(stripe);
 	ref r = txn_alloc_urgent(sizeof(struct retained), BLOCK_META);
 	if (ref_is_none(r) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
-	    !txn_touch(stripe, &s->retained, sizeof s->retained))
+	    !txn_touch(stripe, &s->retained, sizeof s->retained + sizeof s->retained_bytes))
 		return false;
+	uint64_t bytes = retained_bytes(block);
 	*(struct retained *)at(r) = (struct retained){s->retained, block, root, born, txn.epoch};
 	s->retained = r;
 	s->nretained++;
+	s->retained_bytes += bytes;
+	atomic_fetch_add_explicit(&SUPER->retained_bytes, bytes, memory_order_relaxed);
 	atomic_fetch_or(dirty_word(stripe), 1ull << (stripe % 64));
 	atomic_store(&SUPER->sweep_wanted, 1);
 	return true;

@@ -15,6 +15,13 @@ void wake_expirer(void)
 	syscall(SYS_futex, &SUPER->expirer_wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+void rouse_expirer(void)
+{
+	/* Relaxed first: many may come by while it is awake. */
+	if (atomic_load_explicit(&SUPER->expirer_until, memory_order_relaxed) && atomic_exchange(&SUPER->expirer_until, 0))
+		wake_expirer();
+}
+
 void hint_lower(uint32_t stripe, int64_t due)
 {
 	_Atomic uint64_t *h = hint_word(stripe / (STRIPES / HINT_GROUPS));

@@ -22,6 +22,8 @@
 #include "shm/pause.h"
 #include "shm/ring.h"
 #include "shm/wake.h"
+#include "store/compact.h"
+#include "store/evict.h"
 #include "due.h"
 #include "internal.h"
 
@@ -57,7 +59,7 @@ static bool delete_if_due(struct root *root, uint32_t db, struct key_hash h, uin
 		return true;
 	}
 	struct arg key = {s.parts.key, s.parts.klen};
-	effect_key(&expirer_access, db, "DEL", &key);
+	effect_key(&expirer_access, db, config->lazyfree_lazy_expire ? "UNLINK" : "DEL", &key);
 	if (!spot_remove(&s))
 		return false;
 	count_add(COUNTER_EXPIRED, 1);
@@ -198,11 +200,14 @@ static bool sweep_list(uint32_t stripe, bool *more)
 			link = &n->next;
 			continue;
 		}
+		uint64_t bytes = retained_bytes(n->block);
 		if (!txn_touch(stripe, link, sizeof *link) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
+		    !txn_touch(stripe, &s->retained_bytes, sizeof s->retained_bytes) ||
 		    !txn_free(n->block, BLOCK_DATA) || !txn_free(r, BLOCK_META))
 			return false;
 		*link = n->next;
 		s->nretained--;
+		s->retained_bytes -= bytes;
 		freed++;
 	}
 	*more = freed > 0;
@@ -239,6 +244,16 @@ static void sweep_retained(void)
 			sweep_stripe(w + (uint32_t)__builtin_ctzll(m));
 }
 
+/* What the hint should say. Words that others change meanwhile; it is set again before long. */
+static void count_retained(void)
+{
+	uint64_t sum = 0;
+	for (uint32_t w = 0; w < STRIPES; w += 64)
+		for (uint64_t m = atomic_load(dirty_word(w)); m; m &= m - 1)
+			sum += __atomic_load_n(&store_stripe(w + (uint32_t)__builtin_ctzll(m))->retained_bytes, __ATOMIC_RELAXED);
+	atomic_store(&SUPER->retained_bytes, sum);
+}
+
 static bool anything_retained(void)
 {
 	uint64_t any = SUPER->retired_roots.off | SUPER->old_maps.off;
@@ -257,6 +272,7 @@ void expirer_sweep(void)
 		db_sweep_locked();
 		sweep_unlock();
 	}
+	count_retained();
 	if (anything_retained())
 		atomic_store(&SUPER->sweep_wanted, 1);
 }
@@ -308,6 +324,7 @@ void expirer_run(void)
 {
 	struct store_memory memory;
 	int64_t look = 0;
+	compact_recover();
 	/* One that died may have taken this down and swept nothing. */
 	atomic_store(&SUPER->sweep_wanted, 1);
 	while (!stop_requested()) {
@@ -326,6 +343,7 @@ void expirer_run(void)
 			expirer_sweep();
 		arena_keep_house();
 		store_memory(&memory); /* for its peak */
-		sleep_until(look);
+		bool more = evict_headroom();
+		sleep_until(more ? clock_wall_ms() : look);
 	}
 }

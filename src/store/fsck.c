@@ -191,6 +191,7 @@ bool fsck_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
 	uint32_t n = 0;
+	uint64_t bytes = 0;
 	const ref *from;
 	for (from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next) {
 		ref r = *from;
@@ -206,8 +207,12 @@ bool fsck_retained(struct check *c, uint32_t stripe)
 		if (!item_read(e->block, &p) || p.born != e->born || e->born >= e->died ||
 		    key_hash_of(p.key, p.klen).stripe != stripe)
 			return check_bad(c, e->block.off, "a damaged retained item");
+		bytes += retained_bytes(e->block);
 		n++;
 	}
+	if (bytes != s->retained_bytes)
+		return check_bad(c, ref_of(s).off, "a retained list has %llu bytes, not %llu", (unsigned long long)bytes,
+				 (unsigned long long)s->retained_bytes);
 	if (n != s->nretained)
 		return check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains %u items, not %u", stripe, n,
 				 s->nretained);

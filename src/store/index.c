@@ -104,6 +104,25 @@ uint64_t *index_find(const struct bin *bin, uint32_t tag, const char *key, uint6
 	return NULL;
 }
 
+uint64_t *index_cell(const struct bin *bin, uint64_t cell)
+{
+	struct bin b = bin_read(bin);
+	uint64_t *table = (uint64_t *)(uintptr_t)peek(b.table, (uint64_t)b.nbuckets * CELLS * 8);
+	uint32_t bucket = index_home(cell_tag(cell), b.nbuckets);
+	for (uint32_t n = 0; table && n < b.nbuckets; n++, bucket = bucket + 1 == b.nbuckets ? 0 : bucket + 1) {
+		bool room = false;
+		for (uint64_t *c = table + (uint64_t)bucket * CELLS, *end = c + CELLS; c < end; c++) {
+			uint64_t v = cell_load(c);
+			if (v == cell)
+				return c;
+			room |= v == 0;
+		}
+		if (room)
+			return NULL;
+	}
+	return NULL;
+}
+
 /* Puts a cell into a table with room for it; nobody else sees the table yet, or the cell's place has been touched by `stripe`. */
 static uint64_t *free_cell(uint64_t *table, uint32_t nbuckets, uint32_t tag)
 {

@@ -134,6 +134,9 @@ static inline uint32_t index_home(uint32_t tag, uint32_t nbuckets)
 /* Gives an empty bin without a table room for `keys`. Else nothing happens. Stripe held by a transaction. False: no memory. */
 bool index_presize(uint32_t stripe, struct bin *b, uint64_t keys);
 
+/* Where exactly this cell stands in the bin's table, or NULL. Stripe held, or the bin read by version and safe on torn data. */
+uint64_t *index_cell(const struct bin *b, uint64_t cell);
+
 /* Adds a cell, growing the table when due. Stripe held by a transaction. False: no memory. */
 bool index_insert(uint32_t stripe, struct bin *b, uint32_t tag, ref item);
 

@@ -127,7 +127,7 @@ static void delete_expired(struct access *a, uint32_t db, const struct arg *key,
 		a->no_memory = true;
 		return;
 	}
-	effect_key(a, db, "DEL", key);
+	effect_key(a, db, config->lazyfree_lazy_expire ? "UNLINK" : "DEL", key);
 	count_add(COUNTER_EXPIRED, 1);
 }
 

@@ -7,6 +7,8 @@
 #include "shm/heap.h"
 #include "internal.h"
 
+#define HEADROOM_MAX (8u << 20)
+
 /* The fixed part that is backed: everything before the slots, and a page per slot ever used. */
 static uint64_t fixed_bytes(void)
 {
@@ -45,8 +47,26 @@ void store_heaps(struct buf *out)
 	buf_printf(out, "runs of slabs: %llu bytes\n", (unsigned long long)__atomic_load_n(&SUPER->arena.used, __ATOMIC_RELAXED));
 }
 
+uint64_t store_not_counted(void)
+{
+	return heap_aside() + atomic_load_explicit(&SUPER->retained_bytes, memory_order_relaxed);
+}
+
+uint64_t store_counted(void)
+{
+	int64_t all = (int64_t)(heap_counted() + fixed_bytes());
+	int64_t less = (int64_t)atomic_load_explicit(&SUPER->retained_bytes, memory_order_relaxed);
+	return all > less ? (uint64_t)(all - less) : 0;
+}
+
 bool store_over_limit(void)
 {
 	uint64_t limit = (uint64_t)control->config.maxmemory;
-	return limit && store_attached() && heap_used() + fixed_bytes() > limit;
+	return limit && store_attached() && store_counted() > limit;
+}
+
+uint64_t store_headroom(void)
+{
+	uint64_t part = (uint64_t)control->config.maxmemory / 128;
+	return part < HEADROOM_MAX ? part : HEADROOM_MAX;
 }

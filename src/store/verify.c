@@ -64,7 +64,7 @@ static void locked(uint32_t stripe)
 {
 	struct stripe *s = store_stripe(stripe);
 	copy(&s->nretained, sizeof s->nretained);
-	copy(&s->retained, sizeof s->retained);
+	copy(&s->retained, sizeof s->retained + sizeof s->retained_bytes);
 	for (uint32_t db = 0; db < SUPER->databases; db++) {
 		const struct root *root = db_root(db);
 		if (root)

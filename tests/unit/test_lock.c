@@ -282,8 +282,8 @@ int main(void)
 {
 	fixture_open(2);
 	do_set(0, "k", "v");
-	shared = (struct shared *)store_stripe(9)->reserved;
-	_Static_assert(sizeof *shared <= sizeof store_stripe(9)->reserved, "fits");
+	shared = (struct shared *)store_heap(0)->reserved2;
+	_Static_assert(sizeof *shared <= sizeof store_heap(0)->reserved2, "fits");
 	RUN(test_try);
 	RUN(test_exclusion);
 	RUN(test_owner_dies);
