@@ -187,7 +187,8 @@ static uint64_t beside_extents(void)
 static uint64_t most_extents(void)
 {
 	uint64_t limit = (uint64_t)control->config.maxmemory, beside = beside_extents();
-	if (limit == 0)
+	/* What is loaded is all there before anything is evicted. */
+	if (limit == 0 || atomic_load(&control->persistence.trouble) & TROUBLE_LOADING)
 		return UINT64_MAX;
 	uint64_t all = limit + limit / 50 + LIMIT_SLACK + heap_aside() + atomic_load_explicit(&SUPER->retained_bytes, memory_order_relaxed);
 	uint64_t n = all > beside ? (all - beside) / EXTENT_BYTES : 0;
