@@ -105,3 +105,9 @@ at_most() { (($(field used_memory_dataset) <= $1)); }
     eventually 3 size_is 0
     (($(field used_memory_dataset) < 300000)) || fail "$(field used_memory_dataset)"
 }
+
+@test "a due time at the beginning of all time has passed" {
+    q SET k v >/dev/null
+    same 1 "$(q PEXPIREAT k -9223372036854775808)"
+    same 0 "$(q EXISTS k)"
+}

@@ -32,6 +32,48 @@ restored() { same "$1" "$(restore "${@:2}")"; }
     same hello "$(q GET asked)"
 }
 
+# dumped KEY: the payload as hexadecimal digits, without the reply's line end.
+dumped() { q --raw DUMP "$1" | head -c -1 | od -An -v -tx1 | tr -d ' \n'; }
+
+@test "DUMP" {
+    expect '(nil)' DUMP nothing
+    q MSET s hello n 12345 big "$(printf 'ab%.0s' {1..100})" >/dev/null
+    same 000568656c6c6f0a006372df766534200a "$(dumped s)"
+    same 00c139300a009d94ea2793fc08b9 "$(dumped n)"
+    # Compressed, unless that is switched off; a due time is not part of it.
+    (($(q --raw DUMP big | wc -c) < 40))
+    q EXPIRE big 1000 >/dev/null
+    q --raw DUMP big | head -c -1 | q -x RESTORE again 0
+    same "$(q GET big)" "$(q GET again)"
+    same -1 "$(q TTL again)"
+    q CONFIG SET rdbcompression no >/dev/null
+    (($(q --raw DUMP big | wc -c) > 200))
+    q CONFIG SET rdbcompression yes >/dev/null
+    # Too long to be read without a pin.
+    q SETRANGE long 3000000 x >/dev/null
+    q --raw DUMP long | head -c -1 | q -x RESTORE copy 0
+    same "$(q DEBUG DIGEST-VALUE long)" "$(q DEBUG DIGEST-VALUE copy)"
+}
+
+@test "DUMP and RESTORE against redis-server" {
+    only_bulkhead
+    command -v redis-server >/dev/null || skip "there is no redis-server"
+    ours=$PORT
+    SERVER_BINARY=$(command -v redis-server)
+    (
+        SERVER_BINARY=$SERVER_BINARY start_server
+        theirs=$PORT
+        for value in hello '' 7 -129 40000 -2147483649 "$(printf 'abc%.0s' {1..50})" "$(seq 300)"; do
+            redis-cli -p "$ours" SET k "$value" >/dev/null
+            redis-cli -p "$ours" --raw DUMP k | head -c -1 | redis-cli -p "$theirs" -X V RESTORE k 0 V REPLACE
+            same "$value" "$(redis-cli -p "$theirs" GET k)"
+            redis-cli -p "$theirs" --raw DUMP k | head -c -1 | redis-cli -p "$ours" -X V RESTORE k 0 V REPLACE
+            same "$value" "$(redis-cli -p "$ours" GET k)"
+        done
+        stop_server
+    )
+}
+
 @test "RESTORE: REPLACE, ABSTTL, IDLETIME, FREQ" {
     restored OK k 0 string
     restored 'BUSYKEY Target key name already exists.' k 0 string-int8

@@ -54,7 +54,7 @@ static bool take_due(struct cmd *c, bool seconds, bool relative, int64_t *out)
 		reply_errorf(c->out, "ERR invalid expire time in '%s' command", c->row->name);
 		return false;
 	}
-	*out = due;
+	*out = due == DUE_NONE ? due + 1 : due; /* as long ago, and not "never" */
 	return true;
 }
 

@@ -12,6 +12,7 @@ import random
 
 import compare
 import fixed
+import rdb_samples
 
 COMMANDS = {}
 
@@ -48,7 +49,7 @@ NOT_FLOATS = [b"", b"abc", b"nan", b"-nan", b"inf", b"-inf", b"+inf", b"infinity
               b"1e5000", b"\x00", b"1\x00", b"1" * 300]
 TEXTS = [b"", b"x", b"hello", b"value", b"bulk\r\nhead", b"\x00\x01\x02", b"\xff\xfe", b"two words", b"3.0", b"1.50", b" 5",
          b"0", b"00", b"-1", b"a" * 43, b"a" * 44, b"a" * 45, b"a" * 63, b"a" * 64, b"b" * 511, b"c" * 4096, b"ab" * 10]
-OPTION_NAMES = [b"NX", b"XX", b"GT", b"LT", b"GET", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"REPLACE", b"DB", b"MATCH",
+OPTION_NAMES = [b"NX", b"XX", b"GT", b"LT", b"GET", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"REPLACE", b"ABSTTL", b"IDLETIME", b"FREQ", b"DB", b"MATCH",
                 b"COUNT", b"TYPE", b"ASYNC", b"SYNC", b"AUTH", b"SETNAME", b"BOGUS"]
 
 
@@ -491,6 +492,34 @@ def _(g):
 @command("COPY", 15)
 def _(g):
     return [g.key(), g.key(), *g.some(0.35, [b"DB", g.database()], [b"REPLACE"])]
+
+
+@command("DUMP", 15)
+def _(g):
+    return [g.key()]
+
+
+def payload(g):
+    """What DUMP may have given; some of it damaged."""
+    text = g.pick(*TEXTS, *INTEGERS, *NOT_INTEGERS)
+    whole = rdb_samples.payload(0, g.pick(rdb_samples.string(text), *(v[2] for v in rdb_samples.VALUES.values() if v[0] == 0)))
+    roll = g.random.random()
+    if roll < 0.8:
+        return whole
+    if roll < 0.85:
+        return rdb_samples.payload(0, rdb_samples.string(text), g.pick(0, 1, 9, 12, 255, 65535))
+    if roll < 0.9:
+        return rdb_samples.payload(g.pick(8, 21, 60, 99, 250, 255), rdb_samples.string(text))
+    at = g.random.randrange(len(whole))
+    return g.pick(whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:], b"", text, whole + b"x")
+
+
+@command("RESTORE", 15)
+def _(g):
+    # Far away, relative or absolute; or as near as the driver can wait for, and long past when it is absolute.
+    roll = g.random.random()
+    ttl = b"0" if roll < 0.5 else g.soon() if roll < 0.6 else g.bad_time() if roll < 0.7 else b"%d" % g.random.randint(4 * 10**12, 9 * 10**12)
+    return [g.key(), ttl, payload(g), *g.some(0.4, [b"REPLACE"], [b"ABSTTL"], [b"IDLETIME", g.integer()], [b"FREQ", g.integer()])]
 
 
 @command("MOVE", 5)
