@@ -7,7 +7,8 @@ load lib/server
 bats_require_minimum_version 1.5.0
 
 setup() {
-    cd "$(mktemp -d "$BATS_TEST_TMPDIR/aof.XXXXXX")"
+    OWN_DIR=$(mktemp -d "$BATS_TEST_TMPDIR/aof.XXXXXX")
+    cd "$OWN_DIR"
     CHECK=(exec -a bulkhead-check-aof "$BULKHEAD_SERVER")
     only_bulkhead
 }
@@ -128,4 +129,48 @@ verdicts() { sed 's,\./,,; s/, ok_up_to_line=[0-9]*//; s/^Continue.*: //; s/ bec
     run -0 "$BULKHEAD_SERVER" --check-aof aof
     [[ $output == *"AOF aof is valid" ]]
     run -1 "$BULKHEAD_SERVER" --check-aof
+}
+
+# ---- loading ----
+
+# begin [OPTION...]: a server with the files of this folder. refused TEXT [OPTION...]: it does not start, and says why.
+begin() { start_server --appendonly yes "$@"; }
+refused() {
+    local text=$1 status=0
+    shift
+    not launch --port 0 --unixsocket "$OWN_DIR/socket" --dir "$OWN_DIR" --appendonly yes --save "" "$@"
+    wait "$SERVER_PID" || status=$?
+    same 1 "$status" "exit status"
+    grep -qF -- "$text" "$SERVER_LOG" || fail "not said: $text" "$(cat "$SERVER_LOG")"
+    no_crash "$SERVER_LOG"
+    same '' "$(find /dev/shm -maxdepth 1 -name "bulkhead.$(stat -c %i "$OWN_DIR").*")"
+}
+said() { grep -qF -- "$1" "$SERVER_LOG" || fail "not said: $1" "$(cat "$SERVER_LOG")"; }
+
+# parts: a folder of an append only file in parts: base, i1, i2.
+parts() {
+    mkdir -p appendonlydir
+    printf 'file base seq 1 type b\nfile i1 seq 1 type i\nfile i2 seq 2 type i\n' >appendonlydir/appendonly.aof.manifest
+    resp SET base 1 >appendonlydir/base
+    { resp SELECT 3; resp SET i1 1; } >appendonlydir/i1
+    { resp SET i2 1; resp MULTI; resp INCR base; resp INCR base; resp EXEC; } >appendonlydir/i2
+}
+
+@test "DEBUG LOADAOF: the append only file in place of the data, if there is one" {
+    start_server
+    expect OK SET a 1
+    matches '\(error\) ERR .*check server logs.*' DEBUG LOADAOF
+    said 'Not loaded: there is no append only file in appendonlydir'
+    expect '"1"' GET a
+    parts
+    expect OK DEBUG LOADAOF
+    expect '(nil)' GET a
+    expect '"3"' GET base
+    expect '"1"' -n 3 GET i1
+    said 'Append Only File loaded by DEBUG LOADAOF'
+    expect OK SET a 2
+    expect OK DEBUG LOADAOF
+    expect '(nil)' GET a
+    same OK "$(q DEBUG FSCK)"
+    stop_server
 }

@@ -97,4 +97,7 @@ enum aof_load {
  */
 enum aof_load aof_load(const struct aof_sink *sink, struct buf *why);
 
+/* Whether there are any such files; also true where that cannot be told. Changes nothing. */
+bool aof_is_there(void);
+
 #endif

@@ -79,8 +79,11 @@ void store_wait_for_others(void);
 /* Whether looking keys up refreshes their access clocks: CLIENT NO-TOUCH. At first it does; TOUCH does it in any case. */
 void access_touches(bool yes);
 
-/* Whether keys whose time has come are there all the same: while a file is loaded, whose next command may say otherwise. At first they are not. */
-void access_keep_due(bool yes);
+/*
+ * Whether this process loads what a log says: keys whose time has come are there all the same, for its next command may say otherwise, and what
+ * changes is not handed to the log again. At first it does not.
+ */
+void access_loads(bool yes);
 
 /* Memory figures, bytes. */
 struct store_memory {

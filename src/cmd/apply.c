@@ -45,7 +45,7 @@ void apply_begin(void)
 		s->authenticated = s->store_mapped = applier.ready = true;
 	}
 	applier.done = (struct applied){0};
-	access_keep_due(true);
+	access_loads(true);
 	apply_file();
 }
 

@@ -306,6 +306,7 @@ static const struct {
     {"FSCK", 2, 2, debug_fsck, "FSCK", "Checks the whole store; writers wait meanwhile."},
     {"HTSTATS", 3, 3, debug_htstats, "HTSTATS db", "How the tables of a database are filled."},
     {"HTSTATS-KEY", 3, 3, debug_htstats_key, "HTSTATS-KEY key", "The same for the table that a value is kept in."},
+    {"LOADAOF", 2, 2, debug_loadaof, "LOADAOF", "Loads the append only file in place of the data; all others wait."},
     {"LOG", 3, 3, debug_log, "LOG message", "Writes a line to the log."},
     {"OBJECT", 3, 3, debug_object, "OBJECT key", "How the value of a key is kept."},
     {"PANIC", 2, INT32_MAX, debug_panic, "PANIC", "Has this client's process find an invariant broken."},

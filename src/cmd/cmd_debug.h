@@ -13,7 +13,8 @@ void debug_htstats_key(struct cmd *c);
 void debug_object(struct cmd *c);
 void debug_populate(struct cmd *c);
 
-/* Saves and loads again (cmd_debug_reload.c). */
+/* Saves and loads again; loads the append only file (cmd_debug_reload.c). */
 void debug_reload(struct cmd *c);
+void debug_loadaof(struct cmd *c);
 
 #endif

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DEBUG RELOAD: the data is saved and loaded again.
+ * DEBUG RELOAD: the data is saved and loaded again. DEBUG LOADAOF: it is loaded from the append only file.
  *
- * Runs in workers, which do none of it: the supervisor has a snapshot written and a loader started. From the first step to the last all other clients
+ * Runs in workers, which do none of it: the supervisor has a snapshot written, or the log's writer writes what it has, and a loader is started. From the first step to the last all other clients
  * are refused, so nothing is written between the save and the load, and nobody sees half the data. Owns nothing. A death in the middle: the
  * supervisor lets the others go on, or brings to an end what has begun.
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "args.h"
+#include "base/stop.h"
 #include "cmd_debug.h"
 #include "shm/channel.h"
+#include "shm/ring.h"
 #include "store/access.h"
 
 /* NULL: granted. Else the error, static memory. */
@@ -71,6 +74,41 @@ void debug_reload(struct cmd *c)
 		}
 	}
 	const char *why = reload(&w);
+	if (why != NULL)
+		reply_error(c->out, why);
+	else
+		reply_ok(c->out);
+}
+
+/* ---- LOADAOF ---- */
+
+/* What has been logged is in the file. NULL, or the error. */
+static const char *log_is_written(void)
+{
+	struct timespec ms = {.tv_nsec = 1000000};
+
+	while (ring_is_on() && atomic_load(&ring()->consumed) != atomic_load(&ring()->tail)) {
+		if (atomic_load(&ring()->failed))
+			return "ERR the append only file cannot be written";
+		if (stop_requested() || cancel_requested())
+			return "ERR the append only file is not written yet";
+		nanosleep(&ms, NULL);
+	}
+	return NULL;
+}
+
+void debug_loadaof(struct cmd *c)
+{
+	const char *why = ask_words(REQUEST_LOAD, "hold");
+
+	if (why == NULL) {
+		store_wait_for_others();
+		why = log_is_written();
+		if (why != NULL)
+			ask_words(REQUEST_LOAD, "release");
+		else
+			why = ask_words(REQUEST_LOAD, "aof");
+	}
 	if (why != NULL)
 		reply_error(c->out, why);
 	else

@@ -289,6 +289,18 @@ static enum aof_load load(struct load *l)
 	return AOF_LOAD_OK;
 }
 
+bool aof_is_there(void)
+{
+	struct buf why = {0};
+	struct load l = {.why = &why, .dir = -1};
+	bool there = !read_manifest(&l) || is_to_be_moved(&l) || next_part(&l, NULL) != NULL;
+
+	io_close(&l.dir);
+	aof_manifest_deinit(&l.manifest);
+	buf_deinit(&why);
+	return there;
+}
+
 enum aof_load aof_load(const struct aof_sink *sink, struct buf *why)
 {
 	struct load l = {.sink = sink, .why = why, .dir = -1};

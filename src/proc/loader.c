@@ -43,6 +43,7 @@ static SELDOM_USED struct {
 	bool keep_due;        /* keys that are due are loaded as well */
 	int64_t now;          /* wall ms: what is due by then is left out */
 	uint64_t keys, expired, empty;
+	uint64_t commands;    /* of append only files */
 	uint64_t before;      /* bytes of the files that stand before this RDB */
 	int64_t tell_at;      /* monotonic ms */
 	char why[256];        /* what the sink says when it stops the reading */
@@ -130,9 +131,9 @@ static bool left_out(const struct rdb_key *key)
 }
 
 /* key-load-delay, for tests: so many us for each key; below 0, 1 us for one of so many. */
-static void delay(int64_t us)
+static void delay(int64_t us, uint64_t done)
 {
-	if (us < 0 && load.keys % (uint64_t)-us)
+	if (us < 0 && done % (uint64_t)-us)
 		return;
 	us = us < 0 ? 1 : us;
 	nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
@@ -151,7 +152,7 @@ static const char *take_string(void *arg, const struct rdb_key *key, const struc
 		return NULL;
 	load.keys++;
 	if (config->key_load_delay)
-		delay(config->key_load_delay);
+		delay(config->key_load_delay, load.keys);
 	return check_result(bulk_add(&k));
 }
 
@@ -388,6 +389,9 @@ static void aof_progress(void *arg, uint64_t done)
 static const char *aof_command(void *arg, int argc, const struct arg *argv)
 {
 	(void)arg;
+	load.commands++;
+	if (config->key_load_delay)
+		delay(config->key_load_delay, load.commands);
 	return stop_requested() ? stopped("the server stops") : apply_command(argc, argv);
 }
 
@@ -425,6 +429,14 @@ static bool load_aof(struct buf *why)
 	return true;
 }
 
+/* Only whether there is one, before data makes place for it. */
+static bool check_aof(struct buf *why)
+{
+	if (!aof_is_there())
+		buf_printf(why, "there is no append only file in %s", config->appenddirname);
+	return why->len == 0;
+}
+
 /* ---- the process ---- */
 
 /* What is there before anything is read: should somebody put other files in their place meanwhile, the disk wins at the next start. */
@@ -449,7 +461,7 @@ static bool empties(const struct launch *l)
 static void begin_beside(const struct launch *l, struct buf *why)
 {
 	store_wait_for_others();
-	if (l->load == LOAD_RDB && !l->load_again && !check_rdb(l, why)) {
+	if (!l->load_again && !(l->load == LOAD_AOF ? check_aof(why) : check_rdb(l, why))) {
 		log_warning("Not loaded: %.*s", (int)why->len, why->data);
 		_exit(stop_requested() ? LOADER_BUSY : LOADER_REFUSED);
 	}
@@ -479,7 +491,7 @@ void loader_main(const struct launch *l)
 		log_warning("Loading failed: %.*s", (int)why.len, why.data);
 	if (!good)
 		_exit(stop_requested() ? LOADER_BUSY : LOADER_FAILED);
-	if (l->load_beside && l->load == LOAD_RDB)
-		log_warning("DB reloaded by DEBUG RELOAD");
+	if (l->load_beside)
+		log_warning(l->load == LOAD_AOF ? "Append Only File loaded by DEBUG LOADAOF" : "DB reloaded by DEBUG RELOAD");
 	atomic_store(&SUPER->contents, CONTENTS_WHOLE);
 }

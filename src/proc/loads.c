@@ -142,7 +142,8 @@ void loads_ended(uint32_t slot, int code, int status)
 	if (code == CLD_EXITED && status == LOADER_DONE) {
 		over("+OK");
 	} else if (code == CLD_EXITED && status == LOADER_REFUSED) {
-		over("ERR Error trying to load the RDB dump, check server logs.");
+		over(load.wish.load == LOAD_AOF ? "ERR Error trying to load the append only file, check server logs."
+						: "ERR Error trying to load the RDB dump, check server logs.");
 	} else if (code == CLD_EXITED && status == LOADER_FAILED) {
 		log_warning("Fatal error loading the DB, check server logs. Exiting.");
 		shutdown_failed();

@@ -74,9 +74,9 @@ int access_log_errno(void)
 	return log_errno;
 }
 
-void access_keep_due(bool yes)
+void access_loads(bool yes)
 {
-	the_access.keep_due = yes;
+	the_access.loads = yes;
 }
 
 void store_pause_takes_effect(void)

@@ -56,7 +56,7 @@ static bool put_command(char *to, int argc, const struct arg *argv)
 void effect(struct access *a, uint32_t db, int argc, const struct arg *argv)
 {
 	a->effects = true;
-	if (!ring_is_on())
+	if (!ring_is_on() || a->loads)
 		return;
 	char *to = ring_log(db, command_bytes(argc, argv));
 	if (!to || !put_command(to, argc, argv))

@@ -29,7 +29,7 @@ struct access {
 	enum access_mode mode;
 	bool locked;               /* ACCESS_READ under the locks: nothing can be torn */
 	bool no_touch;             /* access_touches(false); outlives the command, as does */
-	bool keep_due;             /* access_keep_due(true) */
+	bool loads;                /* access_loads(true) */
 	bool touched;              /* ACCESS_WRITE: looking keys up has refreshed their clocks */
 	bool effects;              /* an effect was handed over */
 	bool no_memory;            /* a change failed half-way where the body cannot know: it must not commit */
@@ -106,7 +106,7 @@ static inline bool is_due(int64_t due, int64_t now)
 /* Whether a key with this expiry is gone for the command. */
 static inline bool is_gone(const struct access *a, int64_t due)
 {
-	return is_due(due, a->now) && !a->keep_due;
+	return is_due(due, a->now) && !a->loads;
 }
 
 /* The encoding Redis would choose for a string that was just set. */

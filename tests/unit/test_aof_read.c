@@ -262,7 +262,7 @@ static struct aof_result load(const char *lines)
 	free(copy);
 	apply_begin();
 	aof_read(fd, 0, 0, &sink, NULL, &r);
-	access_keep_due(false);
+	access_loads(false);
 	close(fd);
 	return r;
 }
@@ -323,7 +323,7 @@ static void test_apply_refused(void)
 
 int main(void)
 {
-	log_open("", LOG_LEVEL_WARNING);
+	log_open("/dev/null", LOG_LEVEL_WARNING);
 	fixture_open(16);
 	RUN(test_whole);
 	RUN(test_broken);
