@@ -213,3 +213,42 @@ older() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     eventually 5 within $limit
     (($(evicted) > 5000))
 }
+
+# begins NAME BYTES: a client of that name has sent so much of a command, and no end of it. Sets FD.
+begins() {
+    exec {FD}<>/dev/tcp/127.0.0.1/"$PORT"
+    printf 'CLIENT SETNAME %s\r\n' "$1" >&"$FD"
+    read -r -t 5 <&"$FD"
+    { printf '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n' $(($2 + 100)); head -c "$2" /dev/zero; } >&"$FD"
+}
+has() { q CLIENT LIST | grep -q " name=$1 "; }
+has_not() { ! has "$1"; }
+
+@test "maxmemory-clients: the largest client goes, small ones and those with NO-EVICT stay" {
+    for limit in 6mb 10%; do
+        begins small 100000
+        small=$FD
+        begins large 4000000
+        large=$FD
+        exec {kept}<>/dev/tcp/127.0.0.1/"$PORT"
+        printf 'CLIENT NO-EVICT on\r\nCLIENT SETNAME kept\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2600000\r\n' >&"$kept"
+        head -c 2500000 /dev/zero >&"$kept"
+        eventually 5 has kept
+        expect OK CONFIG SET maxmemory 60mb maxmemory-clients $limit
+        eventually 5 has_not large
+        has small
+        has kept
+        same 1 "$(field evicted_clients stats)"
+        if ! target_is_redis; then grep -q "Evicting client: id=[0-9]* addr=127.0.0.1:[0-9]* name=large" "$SERVER_LOG"; fi
+        expect OK CONFIG SET maxmemory-clients 0 maxmemory 0
+        expect OK CONFIG RESETSTAT
+        exec {small}>&- {large}>&- {kept}>&-
+        eventually 5 has_not kept
+    done
+    # With so little nobody could be served: it is taken for 128 kB.
+    expect OK CONFIG SET maxmemory-clients 1
+    expect PONG PING
+    expect OK CONFIG SET maxmemory-clients 0
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - percentage argument must be less or equal to 100" \
+        CONFIG SET maxmemory-clients 101%
+}

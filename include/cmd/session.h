@@ -86,6 +86,9 @@ void session_reset(struct session *s);
 /* Sets or clears CLIENT_FLAG_* bits of this process's page. */
 void session_flag(uint32_t flag, bool on);
 
+/* Bytes that its buffers take, for maxmemory-clients. */
+uint64_t session_memory(const struct session *s);
+
 /* Brings my_page->client up to date while the command `row` runs. */
 void session_publish(struct session *s, const struct command *row);
 

@@ -56,6 +56,11 @@ static uint64_t bytes_of(const struct arg *argv, size_t argc)
 	return n;
 }
 
+uint64_t session_memory(const struct session *s)
+{
+	return s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
+}
+
 static void publish(struct session *s, const struct command *row, uint64_t argv_mem, uint64_t unsent)
 {
 	struct client_info *me = &my_page->client;
@@ -73,7 +78,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 	me->qbuf_free = s->in.cap - s->in.len;
 	me->obl = unsent;
 	me->omem = s->out.out.cap;
-	me->tot_mem = s->in.cap + s->out.out.cap + s->parser.args.cap * sizeof(struct arg) + sizeof *s;
+	me->tot_mem = session_memory(s);
 	client_info_end();
 }
 

@@ -23,6 +23,7 @@
 #include "base/panic.h"
 #include "base/version.h"
 #include "base/descriptors.h"
+#include "proc/client_memory.h"
 #include "proc/crashers.h"
 #include "proc/handover.h"
 #include "proc/helpers.h"
@@ -230,7 +231,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static int wait_ms(int64_t now)
 {
 	int64_t at = earlier(earlier(spares_deadline(), helpers_deadline()), shutdown_deadline());
-	at = earlier(at, oom_deadline());
+	at = earlier(at, earlier(oom_deadline(), client_memory_deadline()));
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
 	at = earlier(at, earlier(pauses_deadline(), earlier(loads_deadline(), saves_deadline())));
 	if (at == INT64_MAX)
@@ -276,6 +277,7 @@ _Noreturn static void run(void)
 		helpers_tick(now);
 		crashers_tick(now);
 		kills_tick(now);
+		client_memory_tick(now);
 		oom_tick(now);
 		pauses_tick(now);
 		saves_tick(now);

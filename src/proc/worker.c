@@ -270,6 +270,7 @@ static void show_unsent(const struct session *s, size_t n)
 	my_page->client.flags = n ? my_page->client.flags | CLIENT_FLAG_WRITING : my_page->client.flags & ~CLIENT_FLAG_WRITING;
 	my_page->client.obl = n;
 	my_page->client.qbuf = s->in.len + ahead.len;
+	my_page->client.tot_mem = session_memory(s) + ahead.cap;
 	client_info_end();
 }
 
