@@ -27,6 +27,7 @@
 #include "cmd/command.h"
 #include "cmd/dispatch.h"
 #include "shm/ring.h"
+#include "store/bulk.h"
 #include "store/index.h"
 
 #define WORKER 1u
@@ -289,6 +290,17 @@ static void op_mset(void)
 	}
 	doing_run(&d);
 }
+static void op_bulk(void)
+{
+	/* What a loader gathers, and puts in place in one transaction. */
+	bulk_begin(true);
+	for (unsigned i = 0; i < 4; i++) {
+		struct bulk_key k = {.db = 0, .key = ARG(keys[i]), .value = big, .len = 5 + i, .idle = -1, .freq = -1,
+				     .due = i == 1 ? fixture_now + 70000 : DUE_NONE};
+		bulk_add(&k);
+	}
+	bulk_flush();
+}
 static void op_slab(void) { do_set_n(0, ARG("new"), big, 3000, DUE_NONE); }
 static void op_run(void) { do_set_n(0, ARG("new"), big, 40000, DUE_NONE); }
 static void prep_run(void) { base(); op_run(); }
@@ -401,6 +413,7 @@ static const struct operation operations[] = {
 	{"overflow-moves-back", prep_overflow, op_overflow, false, false, false},
 	{"table-shrink", prep_shrink, op_shrink, false, false, false},
 	{"long-journal", prep_journal, op_journal, false, false, false},
+	{"bulk", base, op_bulk, false, false, false},
 	{"slab", base, op_slab, false, false, false},
 	{"run", base, op_run, false, false, false},
 	{"run-free", prep_run, op_run_free, false, false, false},
