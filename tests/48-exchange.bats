@@ -22,8 +22,10 @@ exchanged() {
     exchanged theirs --rdbcompression no --rdbchecksum no
 }
 
-@test "an RDB of redis-server with idle times" {
-    POLICY=allkeys-lru LOADED_POLICY=noeviction exchanged theirs
+@test "an RDB of redis-server with idle times, and with frequencies" {
+    POLICY=allkeys-lru KEYS=100 exchanged theirs
+    POLICY=allkeys-lfu KEYS=100 exchanged theirs
+    POLICY=allkeys-lru LOADED_POLICY=noeviction KEYS=100 exchanged theirs
 }
 
 @test "an RDB of Bulkhead, for redis-server and redis-check-rdb" {
@@ -32,4 +34,9 @@ exchanged() {
 
 @test "an RDB of Bulkhead without compression and without checksum" {
     exchanged ours --rdbcompression no --rdbchecksum no
+}
+
+@test "an RDB of Bulkhead with idle times, and with frequencies" {
+    POLICY=allkeys-lru KEYS=100 exchanged ours
+    POLICY=allkeys-lfu KEYS=100 exchanged ours
 }
