@@ -7,6 +7,7 @@
  */
 #include "args.h"
 
+#include "base/config.h"
 #include "base/num.h"
 
 struct condition {
@@ -104,7 +105,7 @@ static enum cmd_result expire(struct cmd *c, bool seconds, bool relative)
 		key_delete(c->access, cmd_db(c), key, &oom);
 		if (oom)
 			return reply_oom(c);
-		effect_verb(c, "DEL", key);
+		effect_verb(c, config->lazyfree_lazy_expire ? "UNLINK" : "DEL", key);
 	} else {
 		if (!key_set_due(c->access, cmd_db(c), key, due))
 			return reply_oom(c);

@@ -72,8 +72,10 @@ enum cmd_result cmd_function_flush(struct cmd *c)
 		reply_unknown_arguments(c);
 	else if (c->argc == 3 && !arg_ieq(&c->argv[2], "SYNC") && !arg_ieq(&c->argv[2], "ASYNC"))
 		reply_error(c->out, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
-	else
+	else {
+		effect_self(c);
 		reply_ok(c->out);
+	}
 	return CMD_DONE;
 }
 

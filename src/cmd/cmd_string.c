@@ -8,6 +8,7 @@
  */
 #include "args.h"
 
+#include "base/config.h"
 #include "base/num.h"
 
 enum cmd_result cmd_get(struct cmd *c)
@@ -233,14 +234,15 @@ enum cmd_result cmd_getset(struct cmd *c)
 
 /* ---- GETDEL, GETEX ---- */
 
-static enum cmd_result delete_key(struct cmd *c)
+/* `lazily` only changes what it is called: nobody ever waits for what is freed. */
+static enum cmd_result delete_key(struct cmd *c, bool lazily)
 {
 	bool oom = false;
 
 	key_delete(c->access, cmd_db(c), &c->argv[1], &oom);
 	if (oom)
 		return reply_oom(c);
-	effect_verb(c, "DEL", &c->argv[1]);
+	effect_verb(c, lazily ? "UNLINK" : "DEL", &c->argv[1]);
 	return CMD_DONE;
 }
 
@@ -251,7 +253,7 @@ enum cmd_result cmd_getdel(struct cmd *c)
 	switch (find_string(c, &c->argv[1], &v, false)) {
 	case FIND_STRING:
 		reply_value(c, &v);
-		return delete_key(c);
+		return delete_key(c, config->lazyfree_lazy_user_del);
 	case FIND_NONE:
 		reply_null(c->out);
 		break;
@@ -264,7 +266,7 @@ enum cmd_result cmd_getdel(struct cmd *c)
 static enum cmd_result change_due(struct cmd *c, const struct options *o, int64_t old, int64_t due)
 {
 	if (o->expiry != NULL && access_already_due(c->access, due))
-		return delete_key(c);
+		return delete_key(c, config->lazyfree_lazy_expire);
 	if (o->expiry == NULL && !(o->persist && old != DUE_NONE))
 		return CMD_DONE;
 	if (!key_set_due(c->access, cmd_db(c), &c->argv[1], due))

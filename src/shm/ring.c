@@ -115,11 +115,12 @@ static void texts_of(const struct slot *s, struct frame_texts *t)
 {
 	const struct slot_log *log = &s->log;
 	bool together = s->effects > 1 && !log->apart;
-	t->nhead = 0;
-	if (together)
-		memcpy(t->head, multi, t->nhead = sizeof multi - 1);
-	if (log->first_db != log->db)
-		t->nhead += select_text(log->first_db, t->head + t->nhead);
+	/* SELECT goes first, as MULTI belongs to the database of what follows it. */
+	t->nhead = log->first_db != log->db ? select_text(log->first_db, t->head) : 0;
+	if (together) {
+		memcpy(t->head + t->nhead, multi, sizeof multi - 1);
+		t->nhead += sizeof multi - 1;
+	}
 	t->nexec = together ? sizeof exec - 1 : 0;
 }
 
