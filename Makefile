@@ -17,6 +17,7 @@ BUILD_debug := build/debug
 BUILD_asan := build/asan
 BUILD_ubsan := build/ubsan
 BUILD_nojournal := build/nojournal
+BUILD_lossy := build/lossy
 B := $(BUILD_$(V))
 
 WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wvla -Wpointer-arith
@@ -26,12 +27,14 @@ CFLAGS_debug := -O1 -g -DBULKHEAD_DEBUG
 CFLAGS_asan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=address -fno-omit-frame-pointer
 CFLAGS_ubsan := -O1 -g -DBULKHEAD_DEBUG -fsanitize=undefined -fno-sanitize-recover=undefined
 CFLAGS_nojournal := -O2 -g -fno-plt -DBULKHEAD_NO_JOURNAL
+# What was not synced is lost with the process.
+CFLAGS_lossy := -O1 -g -DBULKHEAD_DEBUG -DBULKHEAD_LOSSY_FILES
 ALL_CFLAGS := -std=c11 $(WARN) -fPIE $(CFLAGS_$(V)) $(CFLAGS)
 # What include/base/seldom.h marks comes last.
 SORTED := -Wl,--sort-section=name
 LINK := -pie $(SORTED)
 ifeq ($(STATIC),1)
-ifneq ($(filter release debug nojournal,$(V)),)
+ifneq ($(filter release debug nojournal lossy,$(V)),)
 # Code and constants in one segment at a multiple of 2 MiB, so that src/proc/text.c can give them a huge page.
 LINK := -static-pie $(SORTED) -Wl,-z,noseparate-code -Wl,-z,max-page-size=0x200000
 endif
@@ -47,7 +50,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_
 # The server by other names.
 CHECKERS := bulkhead-check-aof bulkhead-check-rdb
 
-.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal unit torture fuzz bench install install-user uninstall clean
+.PHONY: all server run run-server run-client run-cli test check asan ubsan debug nojournal lossy unit torture fuzz bench install install-user uninstall clean
 all: $(B)/bulkhead-server $(B)/bulkhead-cli $(B)/probe $(CHECKERS:%=$(B)/%)
 server: $(B)/bulkhead-server
 
@@ -99,7 +102,7 @@ $(B)/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/mutate.h tests/unit/store_fixture.h 
 
 unit: $(UNIT)
 
-debug asan ubsan nojournal:
+debug asan ubsan nojournal lossy:
 	$(MAKE) V=$@ all
 
 run run-server: all

@@ -83,7 +83,6 @@ value() { q CONFIG GET "$1" | tail -n +2; }
 
 @test "what promises what is not kept stops the start" {
     only_bulkhead
-    refused_in_file "appendonly yes" 'this version keeps no data on disk: the only value is "no"'
     refused_in_file "replicaof 10.0.0.1 6379" 'this version does not replicate'
     refused_in_file "tls-port 6380" 'this version does not encrypt: the only value is "0"'
     refused_in_file "tls-cluster yes" 'this version does not encrypt: the only value is "no"'
@@ -94,8 +93,6 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     refused_in_file "search.maxsize 5" 'a parameter of a module, and modules cannot be loaded'
     refused_in_file "min-replicas-to-write 1" 'this version does not replicate: the only value is "0"'
     refused_in_file "sentinel monitor x" 'sentinel directive while not in sentinel mode'
-    expect "(error) ERR CONFIG SET failed (possibly related to argument 'appendonly') - this version keeps no data on disk: the only value is \"no\"" \
-        CONFIG SET appendonly yes
     expect OK CONFIG SET appendonly no save "" tls-port 0 maxmemory-policy noeviction
 }
 

@@ -68,6 +68,10 @@ enum aof_found aof_manifest_read(struct aof_manifest *m, int dir, const char *na
  */
 int aof_manifest_write(const struct aof_manifest *m, int dir, const char *name);
 
+/* The same in two steps: the temporary file, whose name goes to `temp`, and its renaming. */
+int aof_manifest_stage(const struct aof_manifest *m, int dir, const char *name, char temp[AOF_NAME_MAX]);
+int aof_manifest_commit(int dir, const char *temp, const char *name);
+
 /* Opens (and with `make`, makes) the directory of the files, below the current one. -1 with errno. */
 int aof_dir_open(const char *dirname, bool make);
 
@@ -76,7 +80,6 @@ int aof_dir_open(const char *dirname, bool make);
 int aof_manifest_name(char out[AOF_NAME_MAX], const char *filename);
 int aof_base_name(char out[AOF_NAME_MAX], const char *filename, int64_t seq, bool rdb);
 int aof_incr_name(char out[AOF_NAME_MAX], const char *filename, int64_t seq);
-int aof_temp_incr_name(char out[AOF_NAME_MAX], const char *filename);
 
 /* ---- looking at it ---- */
 
@@ -84,14 +87,19 @@ int aof_temp_incr_name(char out[AOF_NAME_MAX], const char *filename);
 const struct aof_part *aof_manifest_next(const struct aof_manifest *m, enum aof_type type, const struct aof_part *after);
 const struct aof_part *aof_manifest_base(const struct aof_manifest *m);      /* NULL: none */
 const struct aof_part *aof_manifest_last_incr(const struct aof_manifest *m); /* NULL: none */
+const struct aof_part *aof_manifest_incr(const struct aof_manifest *m, int64_t seq); /* NULL: none */
 
 /* ---- changing it ---- */
 
 /* Names the next base; the one there was becomes history. NULL with errno: the name would be too long. */
 const struct aof_part *aof_manifest_new_base(struct aof_manifest *m, const char *filename, bool rdb);
 
-/* Names the next increment. */
+/* The number of the next increment, `after` the one that is written to: no file of the manifest has its name, history neither. */
+int64_t aof_manifest_next_seq(const struct aof_manifest *m, const char *filename, int64_t after);
+
+/* Names the next increment; or that of a number, which is above incr_seq. */
 const struct aof_part *aof_manifest_new_incr(struct aof_manifest *m, const char *filename);
+const struct aof_part *aof_manifest_add_incr(struct aof_manifest *m, const char *filename, int64_t seq);
 
 /* A base by a name of its own: the single file of Redis 6 that was moved into the directory. */
 const struct aof_part *aof_manifest_adopt_base(struct aof_manifest *m, const char *name, int64_t seq);

@@ -33,6 +33,9 @@ const char *loads_fault(const struct super *s);
 /* Data is being loaded: no snapshot, no rewrite, no upgrade meanwhile; an end of the server keeps nothing and saves nothing. */
 bool loads_under_way(void);
 
+/* Clients are served: nothing is being loaded, and the log that is to keep what they write is on. */
+bool loads_let_in(void);
+
 /* The loader in `slot` was reaped, by its end as waitid tells it (CLD_EXITED ... and the status). */
 void loads_ended(uint32_t slot, int code, int status);
 

@@ -21,7 +21,7 @@ enum save_purpose saves_running(void);
 
 /* The base of an append only file. */
 struct save_base {
-	char path[512]; /* where it goes: a temporary name, relative to the working directory; what is there is written over */
+	char path[512]; /* where it goes: a temporary name, absolute; what is there is written over */
 	bool rdb;       /* an RDB; else commands */
 	bool rotate;    /* the log is on: the next increment begins where the base ends (ring_rotations tells) */
 	/*

@@ -31,6 +31,8 @@ enum request {
 	REQUEST_UNPAUSE,     /* no text: "+OK", and who waited is being woken */
 	REQUEST_LOAD,        /* "hold", "release", or what loads_serve says: data is loaded beside the service */
 	REQUEST_SAVE,        /* "save", "bgsave", "bgsave schedule", "flushall": the first and the last are answered when it is done */
+	REQUEST_AOF,         /* a struct aof_news of the AOF writer: "+OK" */
+	REQUEST_REWRITE_AOF, /* no text: what BGREWRITEAOF answers */
 	REQUEST_WAITING,     /* a slot number (uint32_t): what it holds is waited for. No answer */
 };
 

@@ -48,7 +48,13 @@ struct ring {
 	_Alignas(64) _Atomic uint64_t aof_start;  /* offset at which the increment begins: file size = offset - aof_start */
 	_Atomic uint64_t aof_base_size, aof_rewrite_size, aof_size; /* bytes: base; all files after the last rewrite; all files now */
 	_Atomic uint64_t aof_fsyncs, aof_delayed, aof_last_fsync_us;
-	_Atomic uint64_t aof_reserved[8];
+	_Atomic uint64_t aof_current;     /* which of the two tells where the writer is; the other one is changed before it counts */
+	struct aof_place {
+		uint64_t seq;             /* number of the increment; 0: what comes is dropped until a base gives a beginning */
+		uint64_t start;           /* as aof_start */
+		uint64_t rotations;       /* those that it has seen */
+	} aof_place[2];
+	_Atomic uint64_t aof_syncing;     /* 1: beside the writing */
 };
 _Static_assert(sizeof(struct ring) <= PAGE_BYTES, "one page");
 

@@ -15,6 +15,8 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "info.h"
+#include "shm/ring.h"
+#include "store/access.h"
 
 static void field_u64(struct buf *b, const char *name, uint64_t v)
 {
@@ -202,6 +204,35 @@ static void section_saving(struct buf *b)
 	field_u64(b, "rdb_saves", atomic_load(&p->saves));
 }
 
+static void append_aof(struct buf *b)
+{
+	const struct persistence *p = &control->persistence;
+	bool rewriting = p->aof_rewriting, failed = store_attached() && atomic_load(&ring()->failed);
+
+	field_u64(b, "aof_enabled", config->appendonly);
+	field_u64(b, "aof_rewrite_in_progress", rewriting);
+	field_u64(b, "aof_rewrite_scheduled", p->aof_scheduled);
+	buf_printf(b, "aof_last_rewrite_time_sec:%lld\r\naof_current_rewrite_time_sec:%lld\r\n", (long long)p->aof_rewrite_s,
+		   rewriting ? (long long)(clock_mono_ms() - p->aof_rewrite_began_ms) / 1000 : -1);
+	buf_printf(b, "aof_last_bgrewrite_status:%s\r\n", p->aof_rewrite_failed ? "err" : "ok");
+	field_u64(b, "aof_rewrites", p->aof_rewrites);
+	field_u64(b, "aof_rewrites_consecutive_failures", p->aof_failures);
+	buf_printf(b, "aof_last_write_status:%s\r\n", failed ? "err" : "ok");
+}
+
+static void append_aof_sizes(struct buf *b)
+{
+	struct ring *r = ring();
+	bool there = store_attached();
+
+	field_u64(b, "aof_current_size", there ? atomic_load(&r->aof_size) : 0);
+	field_u64(b, "aof_base_size", there ? atomic_load(&r->aof_rewrite_size) : 0);
+	field_u64(b, "aof_pending_rewrite", 0);
+	field_u64(b, "aof_buffer_length", there ? atomic_load(&r->tail) - atomic_load(&r->consumed) : 0);
+	field_u64(b, "aof_pending_bio_fsync", there ? atomic_load(&r->aof_syncing) : 0);
+	field_u64(b, "aof_delayed_fsync", there ? atomic_load(&r->aof_delayed) : 0);
+}
+
 static void section_persistence(struct buf *b)
 {
 	field_u64(b, "loading", control_is_loading() != 0);
@@ -211,13 +242,10 @@ static void section_persistence(struct buf *b)
 	field_u64(b, "rdb_last_cow_size", 0);
 	field_u64(b, "rdb_last_load_keys_expired", atomic_load(&control_commons->persistence.load_expired));
 	field_u64(b, "rdb_last_load_keys_loaded", atomic_load(&control_commons->persistence.load_keys));
-	fields_zero(b, (const char *[]){"aof_enabled", "aof_rewrite_in_progress",
-					"aof_rewrite_scheduled", NULL});
-	buf_append_str(b, "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
-			  "aof_last_bgrewrite_status:ok\r\n");
-	fields_zero(b, (const char *[]){"aof_rewrites", "aof_rewrites_consecutive_failures", NULL});
-	buf_append_str(b, "aof_last_write_status:ok\r\n");
+	append_aof(b);
 	fields_zero(b, (const char *[]){"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size", NULL});
+	if (config->appendonly)
+		append_aof_sizes(b);
 	if (control_is_loading())
 		append_loading(b);
 }

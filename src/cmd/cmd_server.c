@@ -131,3 +131,19 @@ enum cmd_result cmd_shutdown(struct cmd *c)
 		c->session->close_after_flush = true;
 	return CMD_DONE;
 }
+
+/* The supervisor says what becomes of it. */
+enum cmd_result cmd_bgrewriteaof(struct cmd *c)
+{
+	char answer[256];
+	long got = channel_call(REQUEST_REWRITE_AOF, NULL, 0, answer, sizeof answer - 1, NULL);
+
+	answer[got > 0 ? got : 0] = 0;
+	if (got <= 0)
+		reply_error(c->out, "ERR the server is shutting down");
+	else if (answer[0] == '+')
+		reply_status(c->out, answer + 1);
+	else
+		reply_error(c->out, answer);
+	return CMD_DONE;
+}

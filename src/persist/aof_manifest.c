@@ -79,6 +79,14 @@ const struct aof_part *aof_manifest_last_incr(const struct aof_manifest *m)
 	return last;
 }
 
+const struct aof_part *aof_manifest_incr(const struct aof_manifest *m, int64_t seq)
+{
+	for (const struct aof_part *p = NULL; (p = aof_manifest_next(m, AOF_INCR, p)) != NULL;)
+		if (p->seq == seq)
+			return p;
+	return NULL;
+}
+
 /* What becomes history goes behind what is history already. */
 static void retire(struct aof_manifest *m, size_t i)
 {
@@ -88,25 +96,50 @@ static void retire(struct aof_manifest *m, size_t i)
 	m->parts[m->n - 1] = p;
 }
 
+static bool is_taken(const struct aof_manifest *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->parts[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 const struct aof_part *aof_manifest_new_base(struct aof_manifest *m, const char *filename, bool rdb)
 {
 	char name[AOF_NAME_MAX];
-	if (aof_base_name(name, filename, m->base_seq + 1, rdb))
-		return NULL;
+	int64_t seq = m->base_seq;
+	do
+		if (aof_base_name(name, filename, ++seq, rdb))
+			return NULL;
+	while (is_taken(m, name));
 	for (size_t i = 0; i < m->n; i++)
 		if (m->parts[i].type == AOF_BASE) {
 			retire(m, i);
 			break;
 		}
-	return add(m, name, m->base_seq + 1, AOF_BASE);
+	return add(m, name, seq, AOF_BASE);
+}
+
+const struct aof_part *aof_manifest_add_incr(struct aof_manifest *m, const char *filename, int64_t seq)
+{
+	char name[AOF_NAME_MAX];
+	if (aof_incr_name(name, filename, seq))
+		return NULL;
+	return add(m, name, seq, AOF_INCR);
+}
+
+int64_t aof_manifest_next_seq(const struct aof_manifest *m, const char *filename, int64_t after)
+{
+	char name[AOF_NAME_MAX];
+	do
+		after++;
+	while (aof_incr_name(name, filename, after) == 0 && is_taken(m, name));
+	return after;
 }
 
 const struct aof_part *aof_manifest_new_incr(struct aof_manifest *m, const char *filename)
 {
-	char name[AOF_NAME_MAX];
-	if (aof_incr_name(name, filename, m->incr_seq + 1))
-		return NULL;
-	return add(m, name, m->incr_seq + 1, AOF_INCR);
+	return aof_manifest_add_incr(m, filename, aof_manifest_next_seq(m, filename, m->incr_seq));
 }
 
 const struct aof_part *aof_manifest_adopt_base(struct aof_manifest *m, const char *name, int64_t seq)
@@ -165,11 +198,6 @@ int aof_base_name(char out[AOF_NAME_MAX], const char *filename, int64_t seq, boo
 int aof_incr_name(char out[AOF_NAME_MAX], const char *filename, int64_t seq)
 {
 	return fits(snprintf(out, AOF_NAME_MAX, "%s.%lld.incr.aof", filename, (long long)seq));
-}
-
-int aof_temp_incr_name(char out[AOF_NAME_MAX], const char *filename)
-{
-	return fits(snprintf(out, AOF_NAME_MAX, "temp-%s.incr.aof", filename));
 }
 
 /* ---- text ---- */
@@ -361,22 +389,33 @@ static int write_text(int dir, const char *name, const struct buf *text)
 	return failed ? -1 : 0;
 }
 
-int aof_manifest_write(const struct aof_manifest *m, int dir, const char *name)
+int aof_manifest_stage(const struct aof_manifest *m, int dir, const char *name, char temp[AOF_NAME_MAX])
 {
-	char temp[AOF_NAME_MAX];
 	struct buf text;
-	if (fits(snprintf(temp, sizeof temp, "temp-%s", name)))
+	if (fits(snprintf(temp, AOF_NAME_MAX, "temp-%s", name)))
 		return -1;
 	buf_init(&text);
 	aof_manifest_print(m, &text);
-	int failed = write_text(dir, temp, &text);
-	int why = errno;
+	int failed = write_text(dir, temp, &text), why = errno;
 	buf_deinit(&text);
-	if (!failed && renameat(dir, temp, dir, name) == 0)
+	if (failed)
+		unlinkat(dir, temp, 0);
+	errno = why;
+	return failed;
+}
+
+int aof_manifest_commit(int dir, const char *temp, const char *name)
+{
+	if (renameat(dir, temp, dir, name) == 0)
 		return fsync(dir);
-	if (!failed)
-		why = errno;
+	int why = errno;
 	unlinkat(dir, temp, 0);
 	errno = why;
 	return -1;
+}
+
+int aof_manifest_write(const struct aof_manifest *m, int dir, const char *name)
+{
+	char temp[AOF_NAME_MAX];
+	return aof_manifest_stage(m, dir, name, temp) ? -1 : aof_manifest_commit(dir, temp, name);
 }

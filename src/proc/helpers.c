@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "proc/aof.h"
 #include "proc/process.h"
 
 enum restart { RESTART_NEVER, RESTART_ALWAYS, RESTART_UNCLEAN };
@@ -76,6 +77,8 @@ static bool due(enum process_kind k)
 		return h->waiting > 0;
 	if (k == PROC_CHECKER)
 		return h->check_wanted && !h->stopped;
+	if (k == PROC_AOF_WRITER)
+		return aof_wants_writer(); /* also while the server ends */
 	return policy[k] == RESTART_ALWAYS && !h->stopped;
 }
 

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/seldom.h"
 #include "persist/disk.h"
+#include "proc/aof.h"
 #include "proc/notify.h"
 #include "proc/process.h"
 #include "proc/shutdown.h"
@@ -35,6 +36,7 @@
 
 static SELDOM_USED struct {
 	bool under_way;
+	bool waits_for_log;  /* it is over, and the AOF writer begins */
 	uint32_t slot;       /* of the loader; 0: one is to be started */
 	struct launch wish;
 	uint32_t holder;     /* slot of the client for whom others are refused; 0: none */
@@ -98,14 +100,36 @@ static void begin(const struct launch *wish)
 	set_trouble(true);
 }
 
+/* The data is there; clients wait for the log. */
+static void start_log(bool adopted, bool loaded)
+{
+	aof_start(adopted, loaded);
+	load.waits_for_log = true;
+	set_trouble(!aof_is_ready());
+}
+
+static void look_at_log(void)
+{
+	if (!load.waits_for_log || !aof_is_ready())
+		return;
+	load.waits_for_log = false;
+	set_trouble(load.holder != 0);
+}
+
+bool loads_let_in(void)
+{
+	return !load.under_way && !load.waits_for_log;
+}
+
 void loads_start(bool adopted)
 {
-	if (adopted)
-		return;
-	if (any_file())
+	if (!adopted && any_file()) {
 		begin(&(struct launch){.load = config->appendonly ? LOAD_AOF : LOAD_RDB});
-	else
+		return;
+	}
+	if (!adopted)
 		store_set_contents(launch_store_fd(), CONTENTS_WHOLE);
+	start_log(adopted, true);
 }
 
 static void over(const char *answer)
@@ -113,7 +137,9 @@ static void over(const char *answer)
 	load.under_way = false;
 	load.holder = 0;
 	set_trouble(false);
-	if (load.wish.load_beside)
+	if (!load.wish.load_beside)
+		start_log(false, load.wish.load == LOAD_AOF);
+	else
 		channel_answer(&load.request, answer, strlen(answer), -1);
 }
 
@@ -227,6 +253,7 @@ static void tell(int64_t now)
 
 void loads_tick(int64_t now)
 {
+	look_at_log();
 	if (!load.under_way || atomic_load(&control->shutting_down))
 		return;
 	if (!load.slot && now >= load.start_at)

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/aof.h"
 #include "proc/crashers.h"
 #include "proc/helpers.h"
 #include "proc/loads.h"
@@ -92,6 +93,8 @@ static void reap(const siginfo_t *info)
 		helpers_heal(slot);
 	if (p.kind == PROC_SNAPSHOT)
 		saves_ended(slot, info->si_code, info->si_status);
+	if (p.kind == PROC_AOF_WRITER)
+		aof_writer_ended(info->si_code, info->si_status);
 	if (p.kind == PROC_WORKER) {
 		spares_ended(slot, had_client);
 		loads_client_ended(slot);

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/aof.h"
 #include "proc/crashers.h"
 #include "proc/kills.h"
 #include "proc/listen.h"
@@ -133,9 +134,16 @@ static const char *apply(const struct config *before, struct config *after, cons
 		return "Failed to set current oom_score_adj. Check server logs.";
 	*blamed = "dir";
 	why = move_folder(before, after);
-	if (!why && (why = move_addresses(before, after, blamed)) != NULL)
-		move_back(before, after);
+	bool moved = !why, logs = before->appendonly != after->appendonly;
+	if (!why && logs) {
+		*blamed = "appendonly";
+		why = aof_change(after->appendonly);
+	}
+	if (!why && (why = move_addresses(before, after, blamed)) != NULL && logs)
+		aof_change(before->appendonly);
 	if (why) {
+		if (moved)
+			move_back(before, after);
 		if (scores_differ(before, after))
 			oom_set(before);
 		return why;
@@ -171,6 +179,7 @@ static void serve_config_set(struct channel_request *r, const struct process *p)
 	}
 	crashers_hear(); /* where it comes from */
 	bool locked = config->password_set;
+	bool appendonly = config->appendonly;
 	int64_t timeout = config->timeout;
 	if (!config_set(pairs, n, is_local(p), apply, err, sizeof err)) {
 		answer(r, err);
@@ -182,6 +191,8 @@ static void serve_config_set(struct channel_request *r, const struct process *p)
 	saves_judge();
 	if (timeout != config->timeout)
 		table_each(wake_worker);
+	if (!config->appendonly && appendonly && aof_answers_later(r))
+		return;
 	answer(r, "+OK");
 }
 
@@ -331,6 +342,14 @@ static void serve(struct channel_request *r)
 		return;
 	case REQUEST_SAVE:
 		saves_serve(r);
+		return;
+	case REQUEST_AOF:
+		if (p->kind == PROC_AOF_WRITER)
+			aof_serve_news(r);
+		answer(r, "+OK");
+		return;
+	case REQUEST_REWRITE_AOF:
+		aof_serve_rewrite(r);
 		return;
 	case REQUEST_WAITING:
 		hear_waiting(r);

@@ -137,7 +137,7 @@ static bool begin(enum reason why)
 	atomic_store(&control->persistence.saving, why != FOR_BASE);
 	int pid = table_at(slot)->pid;
 	if (why == FOR_BASE)
-		snprintf(what.temp, sizeof what.temp, "%s/%s", config->dir, what.task.base.path);
+		snprintf(what.temp, sizeof what.temp, "%s", what.task.base.path);
 	else
 		snprintf(what.temp, sizeof what.temp, "%s/" SNAPSHOT_TEMP, config->dir, pid);
 	log_notice("%s started by pid %d", why == FOR_BASE ? "Background append only file rewriting" : why == FOR_BACKGROUND ? "Background saving" : "Saving", pid);

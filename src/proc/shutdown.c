@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "proc/aof.h"
 #include "proc/helpers.h"
 #include "proc/listen.h"
 #include "proc/loads.h"
@@ -50,11 +51,14 @@ static void end_worker(uint32_t slot, struct process *p)
 		kill(p->pid, SIGTERM);
 }
 
-/* The gatherer may be in a call that takes seconds; it holds nothing, so it is not waited for. */
+/*
+ * The AOF writer ends when nobody is left who could write anything, and all is on disk. The gatherer may be in a call that takes seconds; it
+ * holds nothing, so it is not waited for.
+ */
 static void end_helper(uint32_t slot, struct process *p)
 {
 	(void)slot;
-	if (p->kind != PROC_WORKER)
+	if (p->kind != PROC_WORKER && p->kind != PROC_AOF_WRITER)
 		kill(p->pid, p->kind == PROC_GATHERER ? SIGKILL : SIGTERM);
 }
 
@@ -143,6 +147,11 @@ void shutdown_ask(enum shutdown_how wanted, uint32_t words, struct channel_reque
 	}
 	if (r)
 		asked.by[asked.n++] = *r;
+	if (wanted != SHUTDOWN_WARM && !(words & STOP_FORCE) && aof_is_first()) {
+		log_warning("The first base of the append only file is being written: the server goes on");
+		answer_askers("ERR Errors trying to SHUTDOWN. Check logs.");
+		return;
+	}
 	if (begun && how != SHUTDOWN_UPGRADE) {
 		answer_askers(NULL);
 		shutdown_begin(wanted);
@@ -172,7 +181,7 @@ bool shutdown_abort(void)
 static bool any_helper(void)
 {
 	for (int k = 0; k < PROC_KINDS; k++)
-		if (k != PROC_WORKER && k != PROC_GATHERER && table_count((enum process_kind)k))
+		if (k != PROC_WORKER && k != PROC_GATHERER && k != PROC_AOF_WRITER && table_count((enum process_kind)k))
 			return true;
 	return false;
 }
@@ -186,6 +195,7 @@ bool shutdown_tick(int64_t now)
 	if (now >= kill_at && !killed) {
 		log_warning("%u processes did not end within shutdown-timeout and are killed",
 			    table_count(PROC_WORKER) + (any_helper() ? 1 : 0));
+		aof_abandon();
 		table_each(end_at_once);
 		killed = true;
 	}
@@ -195,7 +205,7 @@ bool shutdown_tick(int64_t now)
 		table_each(end_helper);
 		helpers_told = true;
 	}
-	return !any_helper();
+	return !any_helper() && aof_drain() && !any_helper() && !table_count(PROC_AOF_WRITER);
 }
 
 int64_t shutdown_deadline(void)
@@ -207,6 +217,7 @@ static void go_on(void)
 {
 	begun = false;
 	atomic_store(&control->shutting_down, 0);
+	aof_resume();
 	helpers_resume();
 	spares_resume();
 	notify_ready();
@@ -214,7 +225,9 @@ static void go_on(void)
 
 static void leave_store(void)
 {
-	if (how == SHUTDOWN_WARM && !loads_under_way())
+	if (aof_kept_back())
+		log_warning("What the append only file lacks stays in shared memory '%s' for the next start", control->store_name);
+	else if (how == SHUTDOWN_WARM && !loads_under_way())
 		log_notice("The data stays in shared memory '%s'", control->store_name);
 	else
 		instance_remove_store();
@@ -236,7 +249,8 @@ void shutdown_finish(void)
 static void end_all_at_once(void)
 {
 	table_each(end_at_once);
-	while (table_count(PROC_WORKER) || any_helper()) {
+	aof_abandon();
+	while (table_count(PROC_WORKER) || any_helper() || table_count(PROC_AOF_WRITER)) {
 		reap_all();
 		poll(NULL, 0, 1);
 	}

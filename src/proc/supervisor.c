@@ -23,6 +23,7 @@
 #include "base/panic.h"
 #include "base/version.h"
 #include "base/descriptors.h"
+#include "proc/aof.h"
 #include "proc/client_memory.h"
 #include "proc/crashers.h"
 #include "proc/handover.h"
@@ -234,6 +235,7 @@ static int wait_ms(int64_t now)
 	at = earlier(at, earlier(oom_deadline(), client_memory_deadline()));
 	at = earlier(at, earlier(crashers_deadline(), kills_deadline()));
 	at = earlier(at, earlier(pauses_deadline(), earlier(loads_deadline(), saves_deadline())));
+	at = earlier(at, aof_deadline());
 	if (at == INT64_MAX)
 		return -1;
 	return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
@@ -257,7 +259,7 @@ static void take_event(int fd)
 static void tell_when_ready(void)
 {
 	static bool told;
-	if (told || loads_under_way())
+	if (told || !loads_let_in())
 		return;
 	told = true;
 	log_ready();
@@ -281,6 +283,7 @@ _Noreturn static void run(void)
 		oom_tick(now);
 		pauses_tick(now);
 		saves_tick(now);
+		aof_tick(now);
 		bool more = spares_refill(now);
 		if (shutdown_tick(now))
 			shutdown_finish();

@@ -20,7 +20,6 @@ OWN = {"command-timeout", "crash-limit", "lock-timeout", "shm-dir", "spare-worke
        "locale-collate"}
 # Values that are refused because they would promise what is not done yet, or are bounded where the reference overflows, and why; None: any.
 REFUSED = {
-    "appendonly": ["yes", "YES"],     # not kept on disk
     "min-replicas-to-write": None, "min-slaves-to-write": None,  # no replication
     "tls-port": None, "tls-cluster": ["yes", "YES"], "tls-replication": ["yes", "YES"],  # no TLS
     "activedefrag": ["yes", "YES"],   # the reference refuses it too, in words about its allocator

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The AOF writer's files: manifest, increments, bases that become part of it, history that goes.
+ *
+ * Runs in the AOF writer alone, so nothing else changes these files while the log is on. Where the log goes stands in the ring's page (struct
+ * aof_place), changed by one store, after the file is there and before anything is written to it. So each step may be the last one of its process: the
+ * next writer finds the place, compares it with the manifest, and does the step again or goes on behind it. Takes the ring's lock for moments.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "aof_writer.h"
+#include "base/config.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "persist/disk.h"
+#include "proc/aof.h"
+#include "shm/control.h"
+#include "shm/region.h"
+#include "shm/ring.h"
+
+#define PATH_CAP (AOF_DIR_MAX + AOF_NAME_MAX + 1)
+
+static void path_of(char out[PATH_CAP], const char *name)
+{
+	snprintf(out, PATH_CAP, "%s/%s", control->persistence.aof_dir, name);
+}
+
+static uint64_t size_at(int dir, const char *name)
+{
+	struct stat st;
+	return fstatat(dir, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static uint64_t base_size(const struct aof_writer *w)
+{
+	const struct aof_part *base = aof_manifest_base(&w->m);
+	return base ? size_at(w->dir, base->name) : 0;
+}
+
+/* Figures of the files: those of the manifest but the one that is written to. */
+static void measure(struct aof_writer *w)
+{
+	w->others = base_size(w);
+	for (const struct aof_part *p = NULL; (p = aof_manifest_next(&w->m, AOF_INCR, p)) != NULL;)
+		if (!w->listed || p->seq != (int64_t)w->seq)
+			w->others += size_at(w->dir, p->name);
+	atomic_store(&ring()->aof_base_size, base_size(w));
+	atomic_store(&ring()->aof_size, w->others + w->file.size);
+}
+
+/* ---- the place ---- */
+
+static void set_place(struct aof_writer *w, uint64_t seq, uint64_t start, uint64_t rotations)
+{
+	struct ring *r = ring();
+	uint64_t next = 1 - (atomic_load(&r->aof_current) & 1);
+	r->aof_place[next] = (struct aof_place){seq, start, rotations};
+	atomic_store(&r->aof_current, next);
+	atomic_store(&r->aof_start, start);
+	w->seq = seq;
+	w->start = start;
+	w->rotations = rotations;
+}
+
+static void drop_file(struct aof_writer *w)
+{
+	uint64_t offset;
+	sync_wait(&offset);
+	aof_file_close(&w->file);
+}
+
+/* ---- the manifest ---- */
+
+/* Puts *next, which becomes this process's, in the place of the manifest. */
+static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
+{
+	char temp[AOF_NAME_MAX], path[PATH_CAP];
+	bool done = aof_manifest_stage(next, w->dir, w->manifest_name, temp) == 0;
+	if (done) {
+		path_of(path, temp);
+		done = disk_note(DISK_MANIFEST, path) && aof_manifest_commit(w->dir, temp, w->manifest_name) == 0;
+	}
+	if (!done) {
+		log_warning("Cannot write the AOF manifest: %s", strerror(errno));
+		int why = errno;
+		aof_manifest_deinit(next);
+		errno = why;
+		return false;
+	}
+	disk_settle(DISK_MANIFEST);
+	aof_manifest_deinit(&w->m);
+	w->m = *next;
+	return true;
+}
+
+/* Their names go now, their bytes in a thread. What cannot be removed stays in the manifest, for a later time. */
+static void remove_history(struct aof_writer *w)
+{
+	struct aof_manifest next = {0};
+	size_t n = 0;
+	if (config->aof_disable_auto_gc || !aof_manifest_next(&w->m, AOF_HISTORY, NULL))
+		return;
+	int *fds = malloc(w->m.n * sizeof *fds);
+	if (!fds)
+		fatal("Out of memory");
+	for (const struct aof_part *p = NULL; (p = aof_manifest_next(&w->m, AOF_HISTORY, p)) != NULL;) {
+		int fd = openat(w->dir, p->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		log_notice("Removing the history file %s in the background", p->name);
+		unlinkat(w->dir, p->name, 0);
+		if (fd >= 0)
+			fds[n++] = fd;
+	}
+	close_beside(fds, n);
+	aof_manifest_copy(&next, &w->m);
+	aof_manifest_forget(&next, AOF_HISTORY);
+	replace_manifest(w, &next);
+}
+
+static void note_increment(const char *name)
+{
+	char path[PATH_CAP];
+	path_of(path, name);
+	disk_is(DISK_INCREMENT, path);
+}
+
+/* ---- at the start ---- */
+
+/* Goes on where the writer before stopped: what it wrote and did not consume is cut off, and comes again. */
+static void resume(struct aof_writer *w)
+{
+	struct ring *r = ring();
+	char name[AOF_NAME_MAX];
+	struct aof_place place = r->aof_place[atomic_load(&r->aof_current) & 1];
+	w->pos = ring_consumed(&w->offset);
+	w->seq = place.seq;
+	w->start = w->synced = place.start;
+	w->rotations = place.rotations;
+	w->failed = (int)atomic_load(&r->failed);
+	w->listed = w->seq && aof_manifest_incr(&w->m, (int64_t)w->seq);
+	if (!w->seq)
+		return;
+	if (aof_incr_name(name, config->appendfilename, (int64_t)w->seq) ||
+	    aof_file_open(&w->file, w->dir, name, w->offset - w->start)) {
+		log_warning("Cannot go on with the AOF increment number %" PRIu64 ": %s", w->seq,
+			    errno == EBADMSG ? "it has lost data" : strerror(errno));
+		parts_distrust(w, errno);
+		return;
+	}
+	if (w->listed)
+		note_increment(name);
+	log_notice("Going on with the AOF increment %s at %" PRIu64, name, w->file.size);
+}
+
+/* The last increment, or a new one behind the base. */
+static bool open_last(struct aof_writer *w)
+{
+	const struct aof_part *last = aof_manifest_last_incr(&w->m);
+	struct aof_manifest next = {0};
+	char name[AOF_NAME_MAX];
+	if (last) {
+		log_notice("Opening AOF incr file %s on server start", last->name);
+		w->seq = (uint64_t)last->seq;
+		note_increment(last->name);
+		return aof_file_open_end(&w->file, w->dir, last->name) == 0;
+	}
+	aof_manifest_copy(&next, &w->m);
+	last = aof_manifest_new_incr(&next, config->appendfilename);
+	if (!last || aof_file_create(&w->file, w->dir, last->name)) {
+		aof_manifest_deinit(&next);
+		return false;
+	}
+	memcpy(name, last->name, sizeof name);
+	log_notice("Creating AOF incr file %s on server start", name);
+	w->seq = (uint64_t)last->seq;
+	note_increment(name);
+	return replace_manifest(w, &next);
+}
+
+static void note_manifest(struct aof_writer *w)
+{
+	char path[PATH_CAP];
+	path_of(path, w->manifest_name);
+	disk_is(DISK_MANIFEST, path);
+}
+
+/* The log is off: switches it on, behind what the files hold, or with nowhere to go until there is a base. */
+static bool begin(struct aof_writer *w)
+{
+	uint64_t at, offset, rotations = ring_rotations(&at);
+	bool same = atomic_load(&control->persistence.aof_same) &&
+		    (aof_manifest_base(&w->m) || aof_manifest_last_incr(&w->m));
+	ring_fail(0);
+	w->pos = ring_consumed(&w->offset);
+	if (same && !open_last(w)) {
+		log_warning("Cannot open the append only file: %s", strerror(errno));
+		return false;
+	}
+	note_manifest(w);
+	w->listed = same;
+	set_place(w, same ? w->seq : 0, w->offset - w->file.size, rotations);
+	w->synced = w->offset;
+	measure(w);
+	atomic_store(&ring()->aof_rewrite_size, base_size(w));
+	remove_history(w);
+	if (ring_switch_on(&offset))
+		return true;
+	log_warning("No memory for the log of the append only file");
+	return false;
+}
+
+static bool read_manifest(struct aof_writer *w)
+{
+	struct aof_manifest_error e;
+	if (aof_manifest_name(w->manifest_name, config->appendfilename)) {
+		log_warning("The name of the AOF manifest is too long");
+		return false;
+	}
+	w->dir = aof_dir_open(control->persistence.aof_dir, true);
+	if (w->dir < 0) {
+		log_warning("Cannot open the AOF directory %s: %s", control->persistence.aof_dir, strerror(errno));
+		return false;
+	}
+	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
+	case AOF_FOUND:
+	case AOF_ABSENT:
+		return true;
+	case AOF_BAD:
+		log_warning("The AOF manifest %s is damaged, line %u, '%s': %s", w->manifest_name, e.line, e.text, e.why);
+		return false;
+	case AOF_FAILED:
+		break;
+	}
+	log_warning("Cannot read the AOF manifest %s: %s", w->manifest_name, strerror(errno));
+	return false;
+}
+
+bool parts_open(struct aof_writer *w)
+{
+	uint64_t at;
+	w->file.fd = -1;
+	if (!ring_back()) {
+		log_warning("No memory for the log of the append only file");
+		return false;
+	}
+	if (!read_manifest(w))
+		return false;
+	w->pos = ring_consumed(&w->offset);
+	if (ring_is_on() || w->offset != atomic_load(&ring()->offset))
+		resume(w);
+	else if (atomic_load(&control->persistence.aof_on) && !atomic_load(&control->persistence.aof_drain))
+		return begin(w);
+	else
+		w->rotations = ring_rotations(&at);
+	measure(w);
+	remove_history(w);
+	return true;
+}
+
+/* ---- the next increment ---- */
+
+/* The old one is synced before anything can be in the new one: what a machine that dies leaves has no gap. */
+static bool finish_old(struct aof_writer *w)
+{
+	uint64_t offset;
+	if (w->file.fd < 0 || (sync_wait(&offset) != SYNC_FAILED && aof_file_sync(&w->file) == 0))
+		return true;
+	parts_distrust(w, errno);
+	return false;
+}
+
+static bool list_increment(struct aof_writer *w, int64_t seq)
+{
+	struct aof_manifest next = {0};
+	if (!w->listed || aof_manifest_incr(&w->m, seq))
+		return true;
+	aof_manifest_copy(&next, &w->m);
+	if (aof_manifest_add_incr(&next, config->appendfilename, seq))
+		return replace_manifest(w, &next);
+	aof_manifest_deinit(&next);
+	return false;
+}
+
+/* That of a rotation that was begun before is in the manifest already. */
+static int64_t next_seq(const struct aof_writer *w)
+{
+	int64_t now = w->seq ? (int64_t)w->seq : w->m.incr_seq;
+	if (w->listed && w->m.incr_seq > now)
+		return w->m.incr_seq;
+	return aof_manifest_next_seq(&w->m, config->appendfilename, now);
+}
+
+bool parts_rotate(struct aof_writer *w, uint64_t rotations, uint64_t at)
+{
+	char name[AOF_NAME_MAX], old[AOF_NAME_MAX] = "";
+	struct aof_file file;
+	if (!finish_old(w))
+		return true; /* nothing is relied on, and so it begins anew */
+	int64_t seq = next_seq(w);
+	if (aof_incr_name(name, config->appendfilename, seq) || aof_file_create(&file, w->dir, name)) {
+		writer_fail(w, errno, "Creating the next AOF increment");
+		return false;
+	}
+	if (w->listed)
+		note_increment(name);
+	if (!list_increment(w, seq)) {
+		writer_fail(w, errno, "Naming the next AOF increment in the manifest");
+		aof_file_close(&file);
+		return false;
+	}
+	log_notice("Creating AOF incr file %s on background rewrite", name);
+	if (w->seq && !w->listed)
+		aof_incr_name(old, config->appendfilename, (int64_t)w->seq);
+	set_place(w, (uint64_t)seq, at, rotations);
+	aof_file_close(&w->file);
+	w->file = file;
+	w->synced = at;
+	if (*old)
+		unlinkat(w->dir, old, 0);
+	measure(w);
+	return true;
+}
+
+void parts_distrust(struct aof_writer *w, int why)
+{
+	drop_file(w);
+	w->listed = false;
+	set_place(w, 0, w->start, w->rotations);
+	writer_fail(w, why, "Relying on the append only file");
+	log_warning("The append only file is given up for a new one: nothing is written until its base is on disk");
+	writer_tell(AOF_NEWS_NEEDS_BASE, why);
+}
+
+void parts_close(struct aof_writer *w)
+{
+	drop_file(w);
+	w->listed = false;
+	set_place(w, 0, w->start, w->rotations);
+}
+
+/* ---- a base ---- */
+
+/*
+ * Gives the base its name. False: it has none, and there is no file to give it to. Done before: the file has its name, and the manifest may
+ * even have it.
+ */
+static bool name_base(struct aof_writer *w, const char *name, bool *in_place)
+{
+	struct stat st;
+	*in_place = false;
+	if (renameat(w->dir, AOF_BASE_TEMP, w->dir, name) == 0)
+		return true;
+	if (errno != ENOENT)
+		return false;
+	*in_place = fstatat(w->dir, name, &st, 0) != 0;
+	return !*in_place || aof_manifest_base(&w->m) != NULL;
+}
+
+/* What the base replaces becomes history; what is written now is the one increment behind it, if the log is on. */
+static bool retire(struct aof_writer *w, struct aof_manifest *next)
+{
+	aof_manifest_retire_incrs(next, w->listed && ring_is_on() ? 1 : 0);
+	return w->listed || !w->seq || aof_manifest_add_incr(next, config->appendfilename, (int64_t)w->seq);
+}
+
+static bool failed_install(struct aof_manifest *next)
+{
+	log_warning("Cannot make the rewritten base part of the append only file: %s", strerror(errno));
+	aof_manifest_deinit(next);
+	return false;
+}
+
+static void installed(struct aof_writer *w)
+{
+	char name[AOF_NAME_MAX];
+	if (w->seq && aof_incr_name(name, config->appendfilename, (int64_t)w->seq) == 0)
+		note_increment(name);
+	w->listed = w->seq != 0;
+	w->synced = w->offset;
+	measure(w);
+	atomic_store(&ring()->aof_rewrite_size, w->others + w->file.size);
+	if (w->failed)
+		writer_fail(w, 0, NULL);
+	if (atomic_load(&ring()->durable) < w->offset)
+		ring_set_durable(w->offset);
+	remove_history(w);
+}
+
+bool parts_install(struct aof_writer *w, bool rdb)
+{
+	struct aof_manifest next = {0};
+	bool in_place;
+	/* What it was to begin was given up meanwhile. */
+	if (ring_is_on() && !w->seq)
+		return false;
+	if (!finish_old(w))
+		return false;
+	aof_manifest_copy(&next, &w->m);
+	const struct aof_part *base = aof_manifest_new_base(&next, config->appendfilename, rdb);
+	char name[AOF_NAME_MAX];
+	if (!base)
+		return failed_install(&next);
+	memcpy(name, base->name, sizeof name);
+	if (!name_base(w, name, &in_place))
+		return failed_install(&next);
+	if (in_place) {
+		aof_manifest_deinit(&next);
+		installed(w);
+		return true;
+	}
+	log_notice("Successfully renamed the temporary AOF base file %s into %s", AOF_BASE_TEMP, name);
+	/* The name is on disk before the manifest names it. */
+	if (!retire(w, &next) || fsync(w->dir))
+		return failed_install(&next);
+	if (!replace_manifest(w, &next))
+		return false;
+	installed(w);
+	return true;
+}

@@ -1,0 +1,341 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The append only file while it is written: its files, switching it on and off, rewriting, what fails, who dies.
+
+bats_require_minimum_version 1.5.0
+load lib/server
+
+teardown() {
+    [[ -z ${LOAD:-} ]] || kill "$LOAD" 2>/dev/null || true
+    [[ -z ${REDIS_PID:-} ]] || kill -KILL "$REDIS_PID" 2>/dev/null || true
+    [[ -z ${SERVER_PID:-} ]] || kill -KILL "$SERVER_PID" 2>/dev/null || true
+    eventually 10 unlocked || true
+    rm -f "/dev/shm/bulkhead.${PORT:-none}.main"
+}
+unlocked() { [[ ! -e /dev/shm/bulkhead.$PORT.main ]] || flock -n "/dev/shm/bulkhead.$PORT.main" true; }
+
+# The same server again; its shared memory is gone with "forget".
+again() { launch --port "$PORT" --dir "$SERVER_DIR" --save "" --enable-debug-command yes "$@"; }
+forget() { rm -f "/dev/shm/bulkhead.$PORT.main"; }
+crash() {
+    kill -KILL "$SERVER_PID"
+    wait "$SERVER_PID" 2>/dev/null || true
+    eventually 10 unlocked
+}
+files() { ls "$SERVER_DIR/${1:-appendonlydir}" | paste -sd' '; }
+manifest() { cat "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"; }
+incr() { cat "$SERVER_DIR/appendonlydir/appendonly.aof.$1.incr.aof"; }
+info_is() { [[ $(field "$1" persistence) == "$2" ]]; }
+rewritten() { info_is aof_rewrite_in_progress 0 && info_is aof_rewrite_scheduled 0; }
+writer() { pgrep -P "$SERVER_PID" -f 'bulkhead: aof writer'; }
+logged() { grep -q -- "$1" "$SERVER_LOG"; }
+
+# What redis-server makes of the files: sets REDIS_DIGEST.
+digest_by_redis() {
+    local dir port
+    dir=$(mktemp -d "$BATS_TEST_TMPDIR/redis.XXXXXX")
+    cp -r "$SERVER_DIR/appendonlydir" "$dir"
+    redis-server --port 0 --unixsocket "$dir/s" --dir "$dir" --appendonly yes --save "" --enable-debug-command yes \
+        --aof-load-truncated no >"$dir/log" 2>&1 3>&- &
+    REDIS_PID=$!
+    eventually 20 grep -q 'ready to accept' "$dir/log" || fail "$(tail "$dir/log")"
+    REDIS_DIGEST=$(redis-cli -s "$dir/s" DEBUG DIGEST)
+    kill -KILL "$REDIS_PID"
+    wait "$REDIS_PID" 2>/dev/null || true
+    REDIS_PID=
+}
+caught_up() { [[ $(field aof_buffer_length persistence) == @(0|) ]]; }
+# The files hold what the server holds.
+files_agree() {
+    eventually 10 caught_up
+    digest_by_redis
+    same "$REDIS_DIGEST" "$(q DEBUG DIGEST)"
+}
+load_begin() {
+    redis-benchmark -p "$PORT" -q -c 6 -P 3 -n 1000000 -r 3000 -d 40 -t set,incr,mset >/dev/null 2>&1 3>&- &
+    LOAD=$!
+}
+load_end() {
+    kill "$LOAD"
+    wait "$LOAD" 2>/dev/null || true
+    LOAD=
+    clients_are 1
+}
+
+MULTI_PART=$'file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i'
+RESP_SET=$'*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r'
+
+@test "a start without files makes a base and an increment, and names them in a manifest" {
+    start_server --appendonly yes --appendfsync always
+    same "appendonly.aof.1.base.rdb appendonly.aof.1.incr.aof appendonly.aof.manifest" "$(files)"
+    same "$MULTI_PART" "$(manifest)"
+    expect OK SET a 1
+    same "$RESP_SET" "$(incr 1)"
+    same "1 0 0 0" "$(field aof_enabled) $(field aof_rewrites) $(field aof_rewrite_in_progress) $(field aof_pending_bio_fsync)"
+    eventually 5 info_is aof_current_size "$(($(stat -c %s "$SERVER_DIR/appendonlydir/appendonly.aof.1.base.rdb") + 50))"
+    target_is_redis || stop_server
+}
+
+@test "names with spaces and quotes; another directory" {
+    start_server --appendonly yes --appendfilename 'my "own".aof' --appenddirname 'a dir'
+    same $'file "my \\"own\\".aof.1.base.rdb" seq 1 type b\nfile "my \\"own\\".aof.1.incr.aof" seq 1 type i' \
+        "$(cat "$SERVER_DIR/a dir/my \"own\".aof.manifest")"
+}
+
+@test "switched on and off again, with what was there before" {
+    start_server
+    expect OK SET before 1
+    same "0" "$(field aof_enabled)"
+    same "" "$(field aof_current_size)"
+    expect OK CONFIG SET appendonly yes
+    expect OK SET after 2
+    eventually 10 rewritten
+    same "$MULTI_PART" "$(manifest)"
+    files_agree
+    expect OK CONFIG SET appendonly no
+    same "$MULTI_PART" "$(manifest)"
+    expect OK SET later 3
+    expect OK CONFIG SET appendonly no
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    same "file appendonly.aof.2.base.rdb seq 2 type b" "$(manifest | head -n 1)"
+    eventually 5 files_are_few
+    files_agree
+}
+files_are_few() { [[ $(ls "$SERVER_DIR/appendonlydir" | wc -l) == 3 ]]; }
+
+@test "BGREWRITEAOF: its answers, and that history goes" {
+    only_bulkhead
+    start_server --appendonly yes
+    seq 300 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    expect OK CONFIG SET rdb-key-save-delay 3000
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    expect '(error) ERR Background append only file rewriting already in progress' BGREWRITEAOF
+    same 1 "$(field aof_rewrite_in_progress)"
+    expect OK SET during 1
+    eventually 10 rewritten
+    same $'file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i' "$(manifest)"
+    eventually 5 files_are_few
+    expect 'Background saving started' BGSAVE
+    expect 'Background append only file rewriting scheduled' BGREWRITEAOF
+    same 1 "$(field aof_rewrite_scheduled)"
+    eventually 20 rewritten
+    same $'file appendonly.aof.3.base.rdb seq 3 type b\nfile appendonly.aof.3.incr.aof seq 3 type i' "$(manifest)"
+    same 2 "$(field aof_rewrites)"
+    files_agree
+}
+
+@test "BGREWRITEAOF without a log: a base alone" {
+    start_server
+    expect OK SET a 1
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    eventually 5 test -s "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    same 'file appendonly.aof.1.base.rdb seq 1 type b' "$(manifest)"
+    expect OK CONFIG SET aof-use-rdb-preamble no
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same 'file appendonly.aof.2.base.aof seq 2 type b' "$(manifest)"
+    files_agree
+}
+
+@test "aof-disable-auto-gc: what is no longer needed stays, and is named so" {
+    start_server --appendonly yes --aof-disable-auto-gc yes
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same "$(printf 'file appendonly.aof.%s\n' '2.base.rdb seq 2 type b' '1.base.rdb seq 1 type h' '1.incr.aof seq 1 type h' \
+        '2.incr.aof seq 2 type i')" "$(manifest)"
+    same 5 "$(ls "$SERVER_DIR/appendonlydir" | wc -l)"
+}
+
+@test "rewritten by itself when it has grown" {
+    start_server --appendonly yes --auto-aof-rewrite-min-size 20kb --auto-aof-rewrite-percentage 100
+    seq 2000 | sed 's/.*/SET key v&/' | q >/dev/null
+    eventually 10 grown
+    eventually 10 rewritten
+    logged 'Starting automatic rewriting of AOF'
+    files_agree
+}
+grown() { (($(field aof_rewrites persistence) >= 1)); }
+
+@test "the writer is killed under load: nothing is lost" {
+    only_bulkhead
+    for mode in everysec always no; do
+        start_server --appendonly yes --appendfsync "$mode"
+        load_begin
+        for i in 1 2 3 4; do
+            eventually 10 writer >/dev/null
+            eventually 10 grown_by $((i * 20000))
+            kill -KILL "$(writer)"
+            [[ $i != 2 ]] || q BGREWRITEAOF >/dev/null
+        done
+        load_end
+        eventually 10 rewritten
+        files_agree
+        stop_server
+    done
+}
+
+@test "everything is killed: shared memory is gone on with, the file cut to what was consumed" {
+    only_bulkhead
+    start_server --appendonly yes
+    load_begin
+    eventually 5 grown_by 100000
+    crash
+    wait "$LOAD" || true
+    LOAD=
+    printf 'torn' >>"$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+    again --appendonly yes
+    logged 'Going on with the AOF increment'
+    expect OK SET more 1
+    files_agree
+    stop_server
+}
+grown_by() { (($(field aof_current_size persistence) > $1)); }
+
+@test "an orderly stop has everything on disk; a start loads it and goes on" {
+    start_server --appendonly yes --appendfsync no
+    seq 1000 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    before=$(q DEBUG DIGEST)
+    stop_server
+    again --appendonly yes
+    same "$before" "$(q DEBUG DIGEST)"
+    expect OK SET more 1
+    files_agree
+    same "$MULTI_PART" "$(manifest)"
+}
+
+@test "SHUTDOWN WARM, then a start without the log: what was under way is in the file, and it is off" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    q SHUTDOWN WARM >/dev/null 2>&1 || true
+    wait "$SERVER_PID" || true
+    again
+    expect '"1"' GET a
+    same 0 "$(field aof_enabled)"
+    same "$RESP_SET" "$(incr 1)"
+    eventually 5 not writer
+    expect OK SET b 1
+    stop_server
+}
+
+# fault TEXT: what goes wrong from now on. See src/persist/aof_file.c.
+fault() { printf '%s' "${1:-}" >"$BULKHEAD_FAULTS"; }
+status_is() { info_is aof_last_write_status "$1"; }
+
+@test "no space: writes are refused, reads go on; then all goes on" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    for mode in everysec always; do
+        fault
+        start_server --appendonly yes --appendfsync "$mode"
+        expect OK SET a 1
+        fault 'write 28'
+        # The one that meets it is answered before; with always it is not.
+        q SET a 2 >/dev/null 2>&1 || [[ $mode == always ]]
+        eventually 5 status_is err
+        expect '(error) MISCONF Errors writing to the AOF file: No space left on device' SET a 3
+        matches '"[12]"' GET a
+        fault
+        eventually 5 status_is ok
+        expect OK SET a 4
+        files_agree
+        stop_server
+    done
+}
+
+@test "a limit of the size of files is met like a full disk" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    prlimit --pid "$(writer)" --fsize=100:unlimited
+    q SET a "$(printf 'x%.0s' {1..200})" >/dev/null
+    eventually 5 status_is err
+    expect '(error) MISCONF Errors writing to the AOF file: File too large' SET a 3
+    same 50 "$(stat -c %s "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof")"
+    prlimit --pid "$(writer)" --fsize=unlimited:unlimited
+    eventually 5 status_is ok
+    files_agree
+}
+
+@test "a failed sync: the file is not relied on again, a new base ends the refusals" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    for mode in everysec always; do
+        fault
+        start_server --appendonly yes --appendfsync "$mode"
+        expect OK SET a 1
+        fault 'fsync 5'
+        q SET a 2 >/dev/null 2>&1 || [[ $mode == always ]]
+        eventually 5 status_is err
+        matches '\(error\) MISCONF Errors writing to the AOF file: Input/output error' SET a 3
+        fault
+        eventually 10 status_is ok
+        eventually 10 rewritten
+        expect OK SET a 4
+        logged 'given up for a new one'
+        same "file appendonly.aof.2.base.rdb seq 2 type b" "$(manifest | head -n 1)"
+        files_agree
+        stop_server
+    done
+}
+
+@test "a slow sync does not hold up writers; one of more than two seconds is counted" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    fault 'slow 3000'
+    expect OK SET a 1
+    eventually 5 info_is aof_pending_bio_fsync 1
+    seq 3000 | sed 's/.*/SET k:& v&/' | timeout 2 redis-cli -p "$PORT" >/dev/null
+    eventually 10 info_is aof_delayed_fsync 1
+    fault
+    expect OK SET a 2
+    eventually 10 caught_up
+    files_agree
+}
+
+@test "rewrites that fail: said, tried again, and spaced out" {
+    only_bulkhead
+    start_server --appendonly yes --auto-aof-rewrite-percentage 0
+    mkdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    for i in 1 2 3; do
+        expect 'Background append only file rewriting started' BGREWRITEAOF
+        eventually 10 info_is aof_rewrite_in_progress 0
+    done
+    same "err 3" "$(field aof_last_bgrewrite_status) $(field aof_rewrites_consecutive_failures)"
+    expect OK SET a 1
+    files_agree
+    rmdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same "ok 0" "$(field aof_last_bgrewrite_status) $(field aof_rewrites_consecutive_failures)"
+    files_agree
+}
+
+@test "it cannot be switched on where there is no place for it" {
+    start_server
+    echo x >"$SERVER_DIR/appendonlydir"
+    expect "(error) ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs." \
+        CONFIG SET appendonly yes
+    expect $'1) "appendonly"\n2) "no"' CONFIG GET appendonly
+    expect OK SET a 1
+}
+
+@test "switched on, and killed before the first base is there: the next start has the data" {
+    only_bulkhead
+    start_server
+    seq 300 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    expect OK CONFIG SET rdb-key-save-delay 20000
+    expect OK CONFIG SET appendonly yes
+    expect '(error) ERR Errors trying to SHUTDOWN. Check logs.' SHUTDOWN
+    crash
+    again --appendonly yes
+    expect '(integer) 300' DBSIZE
+    expect OK SET a 1
+    eventually 10 rewritten
+    files_agree
+    stop_server
+}
