@@ -35,7 +35,7 @@ typedef _Atomic uint32_t lock_word;
 /* Guard: itself. One cache line, so that neighbours do not disturb each other. */
 struct stripe {
 	lock_word lock;
-	uint32_t nretained;        /* length of the retained list */
+	uint32_t nretained;        /* blocks on the retained list */
 	_Atomic uint64_t version;  /* odd from the first change until commit or rollback is complete; never goes back */
 	ref retained;              /* list of struct retained */
 	uint64_t retained_bytes;   /* of the blocks on it, and of its entries */

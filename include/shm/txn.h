@@ -51,15 +51,26 @@ bool txn_free(ref block, enum block_kind kind);
  */
 bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born);
 
-/* An entry of a stripe's retained list. */
+/*
+ * A piece of a stripe's retained list: items that were replaced under one root in one epoch. When an item was born it says itself. What lies beyond n is
+ * nobody's.
+ */
 struct retained {
 	ref next;
-	ref block, root;
-	uint64_t born, died;
+	ref root;
+	uint64_t died;
+	uint32_t n, cap; /* 0 < n <= cap */
+	ref block[];
 };
 
-/* What an entry for that block takes, the block included. */
+/* What an item on a retained list takes, with its entry. */
 uint64_t retained_bytes(ref block);
+
+/* The epoch of an item's birth. It may be torn. */
+static inline uint64_t item_born(const struct item *i)
+{
+	return __atomic_load_n(&i->born_clock, __ATOMIC_RELAXED) & ((1ull << 40) - 1);
+}
 
 /* Whether the running transaction has turned a version odd. */
 bool txn_changed(void);

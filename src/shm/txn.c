@@ -20,6 +20,9 @@
 #include "shm/ring.h"
 #include "shm/wake.h"
 
+#define RETAINED_FEW 4u   /* blocks in a piece of a retained list: the first one of its kind, and those that follow */
+#define RETAINED_MANY 60u
+
 const struct txn_checks *txn_checks;
 
 /* The running transaction as this process sees it. What the medic needs is in the slot. */
@@ -242,7 +245,25 @@ bool txn_free(ref block, enum block_kind kind)
 
 uint64_t retained_bytes(ref block)
 {
-	return heap_block_size(block) + heap_class_size(sizeof(struct retained));
+	return heap_block_size(block) + sizeof(ref);
+}
+
+/* A piece with room for one more in front of the list. What the first piece is for is likely to come again: then a large one follows a small one. */
+static struct retained *retained_room(uint32_t stripe, ref root)
+{
+	struct stripe *s = store_stripe(stripe);
+	struct retained *head = ref_is_none(s->retained) ? NULL : at(s->retained);
+	bool same = head && head->root.off == root.off && head->died == txn.epoch;
+	if (same && head->n < head->cap)
+		return head;
+	uint32_t cap = same ? RETAINED_MANY : RETAINED_FEW;
+	ref r = txn_alloc_urgent(sizeof *head + cap * sizeof(ref), BLOCK_META);
+	if (ref_is_none(r) || !txn_touch(stripe, &s->retained, sizeof s->retained + sizeof s->retained_bytes))
+		return NULL;
+	head = at(r);
+	*head = (struct retained){.next = s->retained, .root = root, .died = txn.epoch, .cap = cap};
+	s->retained = r;
+	return head;
 }
 
 bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
@@ -250,13 +271,12 @@ bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
 	if (!pin_needs(born, txn.epoch))
 		return txn_free(block, BLOCK_DATA);
 	struct stripe *s = store_stripe(stripe);
-	ref r = txn_alloc_urgent(sizeof(struct retained), BLOCK_META);
-	if (ref_is_none(r) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
-	    !txn_touch(stripe, &s->retained, sizeof s->retained + sizeof s->retained_bytes))
+	struct retained *r = retained_room(stripe, root);
+	if (!r || !txn_touch(stripe, &r->n, sizeof r->n) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
+	    !txn_touch(stripe, &s->retained_bytes, sizeof s->retained_bytes))
 		return false;
 	uint64_t bytes = retained_bytes(block);
-	*(struct retained *)at(r) = (struct retained){s->retained, block, root, born, txn.epoch};
-	s->retained = r;
+	r->block[r->n++] = block;
 	s->nretained++;
 	s->retained_bytes += bytes;
 	atomic_fetch_add_explicit(&SUPER->retained_bytes, bytes, memory_order_relaxed);

@@ -188,27 +188,48 @@ static void expire_group(uint32_t g)
 
 /* ---- retained items ---- */
 
-/* Frees what no pin needs any more from a stripe's list, so much at a time. False: no memory now. */
-static bool sweep_list(uint32_t stripe, bool *more)
+/*
+ * Frees what no pin needs any more of a piece of the list, at most so many; the last ones take the places of those before. False: no memory now. What an item
+ * says of its birth is not looked at where no pin is old enough for any.
+ */
+static bool sweep_piece(uint32_t stripe, struct retained *p, uint32_t most, uint32_t *freed)
 {
 	struct stripe *s = store_stripe(stripe);
+	bool all = pin_none_below(p->died), begun = false;
+	for (uint32_t i = p->n; i > 0 && *freed < most; i--) {
+		ref block = p->block[i - 1];
+		if (!all && pin_needs(item_born(at(block)), p->died))
+			continue;
+		if (!begun && (!txn_touch(stripe, &p->n, sizeof p->n) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
+			       !txn_touch(stripe, &s->retained_bytes, sizeof s->retained_bytes)))
+			return false;
+		begun = true;
+		if ((i < p->n && !txn_touch(stripe, &p->block[i - 1], sizeof(ref))) || !txn_free(block, BLOCK_DATA))
+			return false;
+		s->retained_bytes -= retained_bytes(block);
+		s->nretained--;
+		p->block[i - 1] = p->block[--p->n];
+		++*freed;
+	}
+	return true;
+}
+
+/* The same of a stripe's list, so much at a time. Pieces that are empty go. */
+static bool sweep_list(uint32_t stripe, bool *more)
+{
 	uint32_t freed = 0;
-	for (ref *link = &s->retained; !ref_is_none(*link) && freed < RETAINED_PER_TXN;) {
+	for (ref *link = &store_stripe(stripe)->retained; !ref_is_none(*link) && freed < RETAINED_PER_TXN;) {
 		ref r = *link;
-		struct retained *n = at(r);
-		if (pin_needs(n->born, n->died)) {
-			link = &n->next;
+		struct retained *p = at(r);
+		if (!sweep_piece(stripe, p, RETAINED_PER_TXN, &freed))
+			return false;
+		if (p->n > 0) {
+			link = &p->next;
 			continue;
 		}
-		uint64_t bytes = retained_bytes(n->block);
-		if (!txn_touch(stripe, link, sizeof *link) || !txn_touch(stripe, &s->nretained, sizeof s->nretained) ||
-		    !txn_touch(stripe, &s->retained_bytes, sizeof s->retained_bytes) ||
-		    !txn_free(n->block, BLOCK_DATA) || !txn_free(r, BLOCK_META))
+		if (!txn_touch(stripe, link, sizeof *link) || !txn_free(r, BLOCK_META))
 			return false;
-		*link = n->next;
-		s->nretained--;
-		s->retained_bytes -= bytes;
-		freed++;
+		*link = p->next;
 	}
 	*more = freed > 0;
 	return true;

@@ -187,37 +187,46 @@ static bool look_at_retired(struct check *c)
 	return true;
 }
 
+/* The blocks of a piece of a retained list. */
+static bool fsck_piece(struct check *c, uint32_t stripe, const struct retained *p, uint64_t *bytes)
+{
+	for (uint32_t i = 0; i < p->n; i++) {
+		struct parts q;
+		if (!check_reach(c, &p->block[i], p->block[i], sizeof(struct item), BLOCK_DATA, "a retained item"))
+			return false;
+		if (!item_read(p->block[i], &q) || q.born >= p->died || key_hash_of(q.key, q.klen).stripe != stripe)
+			return check_bad(c, p->block[i].off, "a damaged retained item");
+		*bytes += retained_bytes(p->block[i]);
+	}
+	return true;
+}
+
 bool fsck_retained(struct check *c, uint32_t stripe)
 {
 	const struct stripe *s = store_stripe(stripe);
-	uint32_t n = 0;
-	uint64_t bytes = 0;
+	uint64_t n = 0, bytes = 0;
 	const ref *from;
 	for (from = &s->retained; !ref_is_none(*from); from = &((const struct retained *)at(*from))->next) {
 		ref r = *from;
-		if (n == s->nretained)
-			return check_bad(c, (uint64_t)((const char *)from - STORE_BASE), "stripe %u retains more than %u items", stripe,
-					 n);
-		if (!check_reach(c, from, r, sizeof(struct retained), BLOCK_META, "a retained list's entry"))
+		if (n >= s->nretained)
+			return check_bad(c, (uint64_t)((const char *)from - STORE_BASE), "stripe %u retains more than %llu items", stripe,
+					 (unsigned long long)n);
+		if (!check_reach(c, from, r, sizeof(struct retained), BLOCK_META, "a piece of a retained list"))
 			return false;
-		const struct retained *e = at(r);
-		struct parts p;
-		if (!check_reach(c, &e->block, e->block, sizeof(struct item), BLOCK_DATA, "a retained item"))
+		const struct retained *p = at(r);
+		if (p->n == 0 || p->n > p->cap || heap_block_size(r) < sizeof *p + p->cap * sizeof(ref))
+			return check_bad(c, r.off, "a piece of a retained list with %u of %u items", p->n, p->cap);
+		if (!fsck_piece(c, stripe, p, &bytes))
 			return false;
-		if (!item_read(e->block, &p) || p.born != e->born || e->born >= e->died ||
-		    key_hash_of(p.key, p.klen).stripe != stripe)
-			return check_bad(c, e->block.off, "a damaged retained item");
-		bytes += retained_bytes(e->block);
-		n++;
+		n += p->n;
 	}
 	if (bytes != s->retained_bytes)
 		return check_bad(c, ref_of(s).off, "a retained list has %llu bytes, not %llu", (unsigned long long)bytes,
 				 (unsigned long long)s->retained_bytes);
 	if (n != s->nretained)
-		return check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains %u items, not %u", stripe, n,
-				 s->nretained);
+		return check_bad(c, ref_of(s).off, "stripe %u retains %llu items, not %u", stripe, (unsigned long long)n, s->nretained);
 	return n == 0 || atomic_load(dirty_word(stripe)) >> (stripe % 64) & 1 ||
-	       check_bad(c, (uint64_t)((const char *)s - STORE_BASE), "stripe %u retains items, and nobody will look", stripe);
+	       check_bad(c, ref_of(s).off, "stripe %u retains items, and nobody will look", stripe);
 }
 
 /* The rest of a check that is `ok` so far. */

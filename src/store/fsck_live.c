@@ -98,6 +98,27 @@ static void list_suspects(struct live *l, const uint64_t *allocated)
 			l->suspect[l->nsuspects++] = (ref){SUPER->fixed + (w * 64 + (uint64_t)__builtin_ctzll(m)) * 8};
 }
 
+/* A walk over a retained list, which may be damaged: it comes to an end. The stripe is held. */
+struct pieces {
+	ref next;
+	uint64_t left;
+};
+
+static struct pieces pieces_of(uint32_t stripe)
+{
+	return (struct pieces){store_stripe(stripe)->retained, store_stripe(stripe)->nretained};
+}
+
+static const struct retained *next_piece(struct pieces *w)
+{
+	const struct retained *p = w->left ? peek(w->next, sizeof *p) : NULL;
+	if (!p || p->n == 0 || !peek(w->next, sizeof *p + p->n * sizeof(ref)))
+		return NULL;
+	w->left -= p->n < w->left ? p->n : w->left;
+	w->next = p->next;
+	return p;
+}
+
 /* Whether the block is the item that a cell of its key's stripe, or the retained list, refers to. */
 static bool is_known_item(struct live *l, ref r)
 {
@@ -120,11 +141,10 @@ static bool is_known_item(struct live *l, ref r)
 		known = root && index_find(&root->bins[h.stripe], h.tag, p.key, p.klen, &cell, &q) &&
 			cell_ref(cell).off == r.off;
 	}
-	uint32_t left = store_stripe(h.stripe)->nretained;
-	for (ref e = store_stripe(h.stripe)->retained; !known && left > 0 && peek(e, sizeof(struct retained)); left--) {
-		known = ((const struct retained *)at(e))->block.off == r.off;
-		e = ((const struct retained *)at(e))->next;
-	}
+	struct pieces all = pieces_of(h.stripe);
+	for (const struct retained *e; !known && (e = next_piece(&all)) != NULL;)
+		for (uint32_t i = 0; i < e->n && !known; i++)
+			known = e->block[i].off == r.off;
 	leave(l, h.stripe);
 	return known;
 }
@@ -144,11 +164,9 @@ static void mark_others(struct live *l)
 			check_mark(&l->c, root->bins[s].table);
 			check_mark(&l->c, root->bins[s].due);
 		}
-		uint32_t left = store_stripe(s)->nretained;
-		for (ref e = store_stripe(s)->retained; left > 0 && peek(e, sizeof(struct retained)); left--) {
-			check_mark(&l->c, e);
-			e = ((const struct retained *)at(e))->next;
-		}
+		struct pieces all = pieces_of(s);
+		for (const struct retained *p; (p = next_piece(&all)) != NULL;)
+			check_mark(&l->c, ref_of(p));
 		leave(l, s);
 	}
 }

@@ -89,6 +89,23 @@ static void note_clock(struct access *a, const struct spot *s, bool held)
 	}
 }
 
+/* What the key was at that epoch, if it has been replaced since. The stripe is held. */
+static bool find_retained(const struct root *root, uint32_t stripe, uint64_t epoch, const struct arg *key, struct spot *s)
+{
+	for (ref r = store_stripe(stripe)->retained; !ref_is_none(r);) {
+		const struct retained *p = at(r);
+		bool wanted = p->root.off == ref_of(root).off && epoch < p->died;
+		for (uint32_t i = 0; wanted && i < p->n; i++)
+			if (item_read(p->block[i], &s->parts) && s->parts.born <= epoch && s->parts.klen == key->n &&
+			    !memcmp(s->parts.key, key->p, key->n)) {
+				s->item = p->block[i];
+				return true;
+			}
+		r = p->next;
+	}
+	return false;
+}
+
 /* In a pinned view: the live item if it was born by then, else what is retained. Valid as long as the pin. */
 static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, struct spot *s, bool touch)
 {
@@ -108,15 +125,7 @@ static bool find_pinned(struct access *a, uint32_t db, const struct arg *key, st
 		if (touch)
 			note_clock(a, s, true);
 	}
-	for (ref r = store_stripe(h.stripe)->retained; !found && !ref_is_none(r);) {
-		const struct retained *n = at(r);
-		if (n->root.off == ref_of(root).off && n->born <= a->pin.epoch && a->pin.epoch < n->died &&
-		    item_read(n->block, &s->parts) && s->parts.klen == key->n && !memcmp(s->parts.key, key->p, key->n)) {
-			s->item = n->block;
-			found = true;
-		}
-		r = n->next;
-	}
+	found = found || find_retained(root, h.stripe, a->pin.epoch, key, s);
 	stripe_unlock(h.stripe);
 	return found;
 }

@@ -71,7 +71,7 @@ static void locked(uint32_t stripe)
 			copy_bin(&root->bins[stripe]);
 	}
 	for (ref r = s->retained; !ref_is_none(r); r = ((struct retained *)at(r))->next)
-		copy(at(r), sizeof(struct retained));
+		copy(at(r), sizeof(struct retained) + ((struct retained *)at(r))->n * sizeof(ref));
 }
 
 static void add_touched(void *arg, const void *p, uint64_t n)

@@ -15,6 +15,7 @@
 #include "internal.h"
 
 #define TRIES 3
+#define AHEAD 8u       /* cells */
 #define LONG_KEY 4096u /* bytes; a longer one is looked at twice before it is copied, for its length may be torn */
 
 /* A growing array of words, kept over the walk. */
@@ -48,6 +49,32 @@ static uint64_t load(const uint64_t *word)
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+/* Whether what may be an item was born by then. */
+static bool born_by(ref r, uint64_t epoch)
+{
+	const struct item *it = peek(r, sizeof *it);
+	return it && item_born(it) <= epoch;
+}
+
+static void gather_retained(const struct root *root, uint32_t stripe, uint64_t epoch, struct words *out)
+{
+	ref r = {load(&store_stripe(stripe)->retained.off)};
+	for (uint32_t left = __atomic_load_n(&store_stripe(stripe)->nretained, __ATOMIC_RELAXED); left > 0;) {
+		const struct retained *p = peek(r, sizeof *p);
+		uint32_t n = p ? __atomic_load_n(&p->n, __ATOMIC_RELAXED) : 0;
+		if (n == 0 || n > left || !peek(r, sizeof *p + n * sizeof(ref)))
+			return;
+		left -= n;
+		bool wanted = load(&p->root.off) == ref_of(root).off && epoch < load(&p->died);
+		for (uint32_t i = 0; wanted && i < n; i++) {
+			ref block = {load(&p->block[i].off)};
+			if (born_by(block, epoch))
+				words_add(out, block.off);
+		}
+		r.off = load(&p->next.off);
+	}
+}
+
 /*
  * Adds the offsets of the items of one stripe that live at the pin. Torn data adds nonsense, which the caller throws away; a bin is checked
  * against version `v` before its table is walked, so that the walk is as long as a table has been. `v` is odd under the lock.
@@ -58,19 +85,13 @@ static void gather(const struct root *root, uint32_t stripe, uint64_t epoch, uin
 	const uint64_t *table = unchanged(stripe, v) ? peek(b.table, b.nbuckets * 64ull) : NULL;
 	for (uint32_t i = 0; table && i < b.nbuckets * CELLS; i++) {
 		uint64_t c = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
-		const struct item *it = c ? peek(cell_ref(c), sizeof *it) : NULL;
-		if (it && (__atomic_load_n(&it->born_clock, __ATOMIC_RELAXED) & EPOCH_MASK) <= epoch)
+		/* The items lie anywhere: the next ones are on their way meanwhile. */
+		if (i + AHEAD < b.nbuckets * CELLS)
+			__builtin_prefetch(STORE_BASE + cell_ref(__atomic_load_n(&table[i + AHEAD], __ATOMIC_RELAXED)).off);
+		if (c && born_by(cell_ref(c), epoch))
 			words_add(out, cell_ref(c).off);
 	}
-	ref r = {load(&store_stripe(stripe)->retained.off)};
-	for (uint32_t left = __atomic_load_n(&store_stripe(stripe)->nretained, __ATOMIC_RELAXED); left > 0; left--) {
-		const struct retained *n = peek(r, sizeof *n);
-		if (!n)
-			return;
-		if (load(&n->root.off) == ref_of(root).off && load(&n->born) <= epoch && epoch < load(&n->died))
-			words_add(out, load(&n->block.off));
-		r.off = load(&n->next.off);
-	}
+	gather_retained(root, stripe, epoch, out);
 }
 
 /*

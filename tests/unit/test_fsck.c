@@ -241,9 +241,12 @@ static void test_retained(void)
 	WILD(&s->retained.off, uint64_t, 0, s);
 	WILD(&s->nretained, uint32_t, s->nretained + 1, s);
 	WILD(&e->next.off, uint64_t, s->retained.off, &e->next);
-	WILD(&e->block.off, uint64_t, e->block.off + 8, &e->block);
-	WILD(&e->born, uint64_t, e->died, at(e->block));
-	WILD(&e->died, uint64_t, 0, at(e->block));
+	WILD(&e->block[0].off, uint64_t, e->block[0].off + 8, &e->block[0]);
+	WILD(&e->died, uint64_t, 0, at(e->block[e->n - 1]));
+	WILD(&e->n, uint32_t, 0, e);
+	WILD(&e->n, uint32_t, e->cap + 1, e);
+	WILD(&e->cap, uint32_t, 100, e);
+	WILD(&s->retained_bytes, uint64_t, s->retained_bytes + 8, s);
 	WILD(dirty_word(i), uint64_t, 0, s);
 	pin_release(p);
 	expirer_sweep();
