@@ -156,6 +156,118 @@ parts() {
     { resp SET i2 1; resp MULTI; resp INCR base; resp INCR base; resp EXEC; } >appendonlydir/i2
 }
 
+@test "the parts of an append only file are loaded in order, each from database 0 on" {
+    parts
+    begin
+    expect '"3"' GET base
+    expect '"1"' GET i2
+    expect '"1"' -n 3 GET i1
+    expect '(integer) 2' DBSIZE
+    said 'DB loaded from append only file: '
+    same 0 "$(field loading)"
+    same OK "$(q DEBUG FSCK)"
+    stop_server
+}
+
+@test "a torn tail of the last part is cut with a warning, if aof-load-truncated says so" {
+    parts
+    printf '*3\r\n$3\r\nSET\r\n$2\r\ni' >>appendonlydir/i2
+    refused 'Unexpected end of file reading the append only file appendonlydir/i2: at offset 105 the file ends in the middle of this command' \
+        --aof-load-truncated no
+    begin
+    expect '"3"' GET base
+    expect '(integer) 2' DBSIZE
+    said '!!! Truncating the AOF i2 at offset 105 !!!'
+    stop_server
+    same 105 "$(stat -c %s appendonlydir/i2)"
+}
+
+@test "a transaction without its end does not happen, and what follows a complete one does" {
+    parts
+    { resp SET x 1; resp MULTI; resp SET x 2; resp SET y 2; } >appendonlydir/i2
+    begin
+    expect '"1"' GET x
+    expect '(nil)' GET y
+    said 'the file ends in the middle of this transaction'
+    stop_server
+}
+
+@test "a damaged or missing part stops the start, with file, offset and reason" {
+    parts
+    printf xx >>appendonlydir/i1
+    resp SET late 1 >>appendonlydir/i1
+    refused "Bad file format reading the append only file appendonlydir/i1 at offset 51: expected '*'"
+    parts
+    printf '*1\r\n' >>appendonlydir/i1
+    refused 'the truncated file appendonlydir/i1 is not the last file: at offset 51'
+    parts
+    resp NOSUCH 1 >>appendonlydir/i2
+    refused 'The command at offset 105 of the append only file appendonlydir/i2 cannot be loaded: unknown command "NOSUCH"'
+    parts
+    resp SHUTDOWN NOSAVE >>appendonlydir/i2
+    refused 'cannot be loaded: a command that has no place in such a file: "SHUTDOWN"'
+    parts
+    resp SELECT 16 >>appendonlydir/i2
+    refused 'cannot be loaded: select answers: ERR DB index is out of range'
+    parts
+    rm appendonlydir/i1
+    refused "can't open the append only file appendonlydir/i1, which the manifest names, for reading: No such file or directory"
+    parts
+    printf REDIS0099 >appendonlydir/base
+    refused 'Error reading the RDB base of the append only file appendonlydir/base, AOF loading aborted: '
+    echo nonsense >appendonlydir/appendonly.aof.manifest
+    refused 'the manifest appendonlydir/appendonly.aof.manifest is not in order, at line 1'
+    # Nothing was changed: with the right files all is there.
+    parts
+    begin
+    expect '"3"' GET base
+    stop_server
+}
+
+@test "a command that answers with an error is a warning, as in redis-server" {
+    { resp SET s text; resp INCR s; resp SET t 1; } >appendonly.aof
+    begin
+    expect '"text"' GET s
+    expect '"1"' GET t
+    said "== CRITICAL == A command of the append only file answers with an error: 'ERR value is not an integer or out of range', after incr"
+    stop_server
+}
+
+@test "keys whose time has come are there until the load is over: a later command may save them" {
+    { resp SET gone v PXAT 1000; resp SET kept v PXAT 1000; resp APPEND kept w; resp PERSIST kept; resp SET moved v; resp PEXPIREAT moved 1000
+      resp RENAME moved there; resp PERSIST there; } >appendonly.aof
+    begin
+    expect '"vw"' GET kept
+    expect '"v"' GET there
+    expect '(nil)' GET gone
+    eventually 10 has_keys 2
+    stop_server
+}
+has_keys() { [[ $(q DBSIZE) == "$1" ]]; }
+
+@test "the single file of Redis 6 is moved into the directory, also when that was interrupted" {
+    resp SET a 1 >appendonly.aof
+    begin
+    expect '"1"' GET a
+    said 'Successfully migrated an old-style AOF file (appendonly.aof) into the AOF directory (appendonlydir).'
+    stop_server
+    [[ ! -e appendonly.aof && -e appendonlydir/appendonly.aof ]]
+    grep -qx 'file appendonly.aof seq 1 type b' appendonlydir/appendonly.aof.manifest
+    # Killed between the manifest and the move.
+    rm -r appendonlydir
+    mkdir appendonlydir
+    resp SET a 2 >appendonly.aof
+    echo 'file appendonly.aof seq 1 type b' >appendonlydir/appendonly.aof.manifest
+    begin
+    expect '"2"' GET a
+    stop_server
+    # Two of them, and nothing to tell which is meant.
+    rm appendonlydir/*.manifest
+    cp appendonlydir/appendonly.aof .
+    refused 'which one holds the data?'
+    [[ -e appendonly.aof && -e appendonlydir/appendonly.aof ]]
+}
+
 @test "DEBUG LOADAOF: the append only file in place of the data, if there is one" {
     start_server
     expect OK SET a 1
@@ -174,3 +286,37 @@ parts() {
     same OK "$(q DEBUG FSCK)"
     stop_server
 }
+
+@test "nothing to load: no files, or empty ones" {
+    begin
+    expect '(integer) 0' DBSIZE
+    stop_server
+    rm -rf appendonlydir
+    : >appendonly.aof
+    begin
+    expect '(integer) 0' DBSIZE
+    expect OK SET a 1
+    stop_server
+}
+
+@test "a loader that is killed begins anew, with nothing of what it had loaded" {
+    { resp INCR n; for i in {1..300}; do resp APPEND text x; done; resp INCR n; } >appendonly.aof
+    PORT=$((10000 + SRANDOM % 20000))
+    SERVER_LOG=$OWN_DIR/log
+    setpriv --pdeathsig TERM "$BULKHEAD_SERVER" --port "$PORT" --dir "$OWN_DIR" --save "" --appendonly yes --key-load-delay 3000 \
+        --enable-debug-command yes >"$SERVER_LOG" 2>&1 </dev/null 3>&- &
+    SERVER_PID=$!
+    eventually 20 a_loader_has_begun
+    kill -KILL "$LOADER"
+    eventually 20 said_again
+    redis-cli -p "$PORT" CONFIG SET key-load-delay 0
+    eventually 30 answers_two
+    expect '(integer) 300' STRLEN text
+    same OK "$(q DEBUG FSCK)"
+    kill -TERM "$SERVER_PID"
+    wait "$SERVER_PID" || true
+    same '' "$(shm_objects "$PORT")"
+}
+a_loader_has_begun() { LOADER=$(pgrep -P "$SERVER_PID" -f '^bulkhead: loader') && [[ $(field loading) == 1 ]]; }
+said_again() { grep -q 'Loading begins anew' "$SERVER_LOG"; }
+answers_two() { [[ $(q GET n) == 2 ]]; }
