@@ -72,9 +72,9 @@ void store_pause_takes_effect(void);
 
 /*
  * Waits until no other process is in a command that it had begun before this call: who begins one afterwards sees what the supervisor has told
- * everybody before. Outside every access. Returns early when this process is to end.
+ * everybody before. Outside every access. False: somebody still is after `ms`, or this process is to end.
  */
-void store_wait_for_others(void);
+bool store_wait_for_others(int64_t ms);
 
 /* Whether looking keys up refreshes their access clocks: CLIENT NO-TOUCH. At first it does; TOUCH does it in any case. */
 void access_touches(bool yes);

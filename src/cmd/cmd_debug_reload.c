@@ -2,9 +2,9 @@
 /*
  * DEBUG RELOAD: the data is saved and loaded again. DEBUG LOADAOF: it is loaded from the append only file.
  *
- * Runs in workers, which do none of it: the supervisor has a snapshot written, or the log's writer writes what it has, and a loader is started. From the first step to the last all other clients
- * are refused, so nothing is written between the save and the load, and nobody sees half the data. Owns nothing. A death in the middle: the
- * supervisor lets the others go on, or brings to an end what has begun.
+ * Runs in workers, which do none of it: the supervisor has a snapshot written, or the log's writer writes what it has, and a loader is started.
+ * From the first step to the last all other clients are refused, so nothing is written between the save and the load, and nobody sees half the
+ * data. Owns nothing. A death in the middle: the supervisor lets the others go on, or brings to an end what has begun.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,9 @@
 #include "shm/channel.h"
 #include "shm/ring.h"
 #include "store/access.h"
+
+#define WAIT_MS 10000 /* for commands under way, which may be long ones */
+#define TOO_LONG "ERR others do not come to the end of their commands"
 
 /* NULL: granted. Else the error, static memory. */
 static const char *ask(enum request what, const char *text, size_t n)
@@ -34,6 +37,16 @@ static const char *ask_words(enum request what, const char *text)
 	return ask(what, text, strlen(text));
 }
 
+/* The others go on. Returns the error, static memory. */
+static const char *release(const char *why)
+{
+	static char kept[512];
+
+	snprintf(kept, sizeof kept, "%s", why);
+	ask_words(REQUEST_LOAD, "release");
+	return kept;
+}
+
 struct wish {
 	bool save, flush, merge;
 };
@@ -46,13 +59,10 @@ static const char *reload(const struct wish *w)
 	if (why != NULL)
 		return why;
 	/* What others have begun to write is in what is saved. */
-	store_wait_for_others();
-	if (w->save && (why = ask_words(REQUEST_SAVE, "save")) != NULL) {
-		static char kept[512];
-		snprintf(kept, sizeof kept, "%s", why);
-		ask_words(REQUEST_LOAD, "release");
-		return kept;
-	}
+	if (!store_wait_for_others(WAIT_MS))
+		return release(TOO_LONG);
+	if (w->save && (why = ask_words(REQUEST_SAVE, "save")) != NULL)
+		return release(why);
 	size_t n = (size_t)snprintf(text, sizeof text, "rdb%c%s%c%s", 0, w->flush ? "flush" : "", 0, w->merge ? "merge" : "");
 	return ask(REQUEST_LOAD, text, n);
 }
@@ -102,12 +112,8 @@ void debug_loadaof(struct cmd *c)
 	const char *why = ask_words(REQUEST_LOAD, "hold");
 
 	if (why == NULL) {
-		store_wait_for_others();
-		why = log_is_written();
-		if (why != NULL)
-			ask_words(REQUEST_LOAD, "release");
-		else
-			why = ask_words(REQUEST_LOAD, "aof");
+		why = store_wait_for_others(WAIT_MS) ? log_is_written() : TOO_LONG;
+		why = why != NULL ? release(why) : ask_words(REQUEST_LOAD, "aof");
 	}
 	if (why != NULL)
 		reply_error(c->out, why);

@@ -36,6 +36,7 @@
 #include "store/functions.h"
 
 #define TELL_MS 5000      /* between two lines about how far it is */
+#define WAIT_MS 10000     /* for commands under way, which may be long ones */
 #define EMPTY_TOLD 10     /* as many keys without elements are named */
 #define PREVIEW 128       /* bytes of a key that a line in the log shows */
 
@@ -460,7 +461,10 @@ static bool empties(const struct launch *l)
  */
 static void begin_beside(const struct launch *l, struct buf *why)
 {
-	store_wait_for_others();
+	if (!store_wait_for_others(WAIT_MS)) {
+		log_warning("Not loaded: others do not come to the end of their commands");
+		_exit(stop_requested() ? LOADER_BUSY : LOADER_REFUSED);
+	}
 	if (!l->load_again && !(l->load == LOAD_AOF ? check_aof(why) : check_rdb(l, why))) {
 		log_warning("Not loaded: %.*s", (int)why->len, why->data);
 		_exit(stop_requested() ? LOADER_BUSY : LOADER_REFUSED);

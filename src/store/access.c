@@ -349,11 +349,14 @@ int access_run(const struct plan *plan, access_body *body, void *arg)
 	return r;
 }
 
-void store_wait_for_others(void)
+bool store_wait_for_others(int64_t ms)
 {
+	int64_t until = clock_mono_ms() + ms;
 	arena_note_readers();
-	while (!arena_readers_left() && !stop_requested())
-		;
+	while (!arena_readers_left())
+		if (stop_requested() || clock_mono_ms() >= until)
+			return false;
+	return true;
 }
 
 int access_snapshot(bool rotate, uint64_t *offset, access_body *body, void *arg)
