@@ -28,6 +28,7 @@
 #include "cmd/dispatch.h"
 #include "shm/ring.h"
 #include "store/bulk.h"
+#include "store/functions.h"
 #include "store/index.h"
 
 #define WORKER 1u
@@ -365,6 +366,10 @@ static void op_cut(void)
 	pin_release(ring_pin(true, &offset));
 }
 
+static void prep_functions(void) { base(); functions_add(&ARG("#!lua name=one\n")); }
+static void op_functions_add(void) { functions_add(&ARG("#!lua name=two\n")); }
+static void op_functions_clear(void) { functions_clear(); }
+
 static void prep_numbers(void)
 {
 	base();
@@ -424,6 +429,9 @@ static const struct operation operations[] = {
 	{"expirer", prep_expirer, op_expirer, true, false, false},
 	{"sweep-retained", prep_unpinned, op_sweep_retained, false, false, false},
 	{"expirer-sweeps", prep_swept_pin, op_expirer, true, false, false},
+	{"functions-first", base, op_functions_add, false, false, false},
+	{"functions-more", prep_functions, op_functions_add, false, false, false},
+	{"functions-clear", prep_functions, op_functions_clear, false, false, false},
 	{"effects-in-blocks", base, op_effects, false, false, true},
 	{"log-consumed", prep_consume, op_consume, false, false, true},
 	{"log-cut", base, op_cut, false, false, true},
@@ -497,6 +505,12 @@ static const struct operation operations[] = {
 	COMMAND("DECRBY due 100", prep_numbers),
 	COMMAND("INCRBYFLOAT f 2.25", prep_numbers),
 	COMMAND("INCRBYFLOAT due 0.5", prep_numbers),
+	COMMAND("RESTORE new 0 PAYLOAD", base),
+	COMMAND("RESTORE c 9999 PAYLOAD REPLACE IDLETIME 7", base),
+	COMMAND("RESTORE a 1 PAYLOAD REPLACE ABSTTL", base),
+	COMMAND("RESTORE a 0 PAYLOAD REPLACE", prep_pin),
+	COMMAND("RESTORE-ASKING new 0 PAYLOAD", base),
+	LOGGED("RESTORE c 9999 PAYLOAD REPLACE", base),
 	COMMAND("DEL a", base),
 	COMMAND("DEL a b c nokey", base),
 	COMMAND("UNLINK a c", base),
@@ -541,12 +555,15 @@ static const struct operation operations[] = {
 
 #define WORDS_MAX 16
 
-/* The words of one command, which ends at a ";" or with the text. Returns what follows it. */
+/* What DUMP gives for "hello". */
+static const char payload[17] = "\0\x05hello\x0a\0\x63\x72\xdf\x76\x65\x34\x20\x0a";
+
+/* The words of one command, which ends at a ";" or with the text; PAYLOAD is one of DUMP's. Returns what follows it. */
 static const char *split(const char *text, struct arg *words, int *n)
 {
 	for (*n = 0; *text && *text != ';' && *n < WORDS_MAX; (*n)++) {
 		size_t len = strcspn(text, " ;");
-		words[*n] = (struct arg){text, len};
+		words[*n] = str_eq(text, len, "PAYLOAD") ? (struct arg){payload, sizeof payload} : (struct arg){text, len};
 		text += len + strspn(text + len, " ");
 	}
 	return text + strspn(text, "; ");
@@ -798,6 +815,9 @@ static void describe(struct buf *out)
 				buf_printf(out, "%u %s %lld %zu %llx\n", db, keys[i], (long long)d.out_due, v.len,
 					   (unsigned long long)hash_bytes(v.data, v.len, SUPER->hash_seed));
 		}
+	buf_clear(&v);
+	if (functions_copy(&v) && v.len)
+		buf_printf(out, "functions %zu %llx\n", v.len, (unsigned long long)hash_bytes(v.data, v.len, SUPER->hash_seed));
 	buf_deinit(&v);
 }
 
