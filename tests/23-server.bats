@@ -230,7 +230,7 @@ setup() { empty_server; }
 
 @test "what is not there is not pretended to be there" {
     only_bulkhead
-    for line in 'EVAL return 0' 'FCALL f 0' 'BGSAVE' 'MULTI'; do
+    for line in 'EVAL return 0' 'FCALL f 0' 'LPUSH l x' 'MULTI'; do
         matches "\\(error\\) ERR unknown command '.*" $line
     done
     expect "(error) ERR unknown subcommand 'LOAD'. Try SCRIPT HELP." SCRIPT LOAD 'return 0'
