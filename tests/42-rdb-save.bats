@@ -362,3 +362,71 @@ points_of() {
     same "temp-$$.rdb temp-99999999.rdb.old temp-x.rdb" "$(cd "$SERVER_DIR" && printf '%s\n' temp-* | sort | xargs)"
     stop_server
 }
+
+# Numbers 0 to $1-1, overwritten in pipelines.
+overwrite() { local i; for ((i = 0; i < $1; i++)); do echo "SET key:$i $2"; done | q >/dev/null; }
+memory() { q INFO memory | tr -d '\r' | sed -n "s/^$1://p"; }
+
+@test "what a snapshot keeps: little more than the bytes overwritten, which is told, and goes with it" {
+    only_bulkhead
+    server --rdb-key-save-delay 1000
+    q DEBUG POPULATE 20000 key 100 >/dev/null
+    local before grown each value
+    value=$(printf 'y%.0s' {1..100})
+    before=$(memory used_memory)
+    each=$(q MEMORY USAGE key:17)
+    expect "Background saving started" BGSAVE
+    eventually 10 eval '[[ $(info current_save_keys_processed) -gt 0 ]]'
+    overwrite 20000 "$value"
+    field_is rdb_bgsave_in_progress 1
+    grown=$(($(memory used_memory) - before))
+    [[ $grown -gt $((19000 * 100)) && $grown -lt $((20000 * 120 * each / 100 + 3000000)) ]] || fail "$grown bytes for 20000 of $each"
+    [[ $(info current_cow_size) -gt $((19000 * 100)) ]]
+    # Another round of the same keys keeps nothing more.
+    overwrite 20000 "$value"
+    [[ $(($(memory used_memory) - before - grown)) -lt 300000 ]]
+    expect OK CONFIG SET rdb-key-save-delay 0
+    kill -KILL "$(snapshot_pid)"
+    eventually 10 field_is rdb_bgsave_in_progress 0
+    [[ $(info rdb_last_cow_size) -gt $((19000 * 100)) ]]
+    eventually 10 eval '[[ $(($(memory used_memory) - before)) -lt 1000000 ]]'
+    expect "Background saving started" BGSAVE
+    eventually 20 saved
+    good
+    stop_server
+}
+
+@test "snapshot-memory: a snapshot that keeps more is abandoned, and nothing else is" {
+    only_bulkhead
+    server --rdb-key-save-delay 1000 --snapshot-memory 500kb
+    q DEBUG POPULATE 20000 key 100 >/dev/null
+    expect "Background saving started" BGSAVE
+    eventually 10 eval '[[ $(info current_save_keys_processed) -gt 0 ]]'
+    overwrite 20000 "$(printf 'y%.0s' {1..100})"
+    eventually 10 field_is rdb_last_bgsave_status err
+    grep -q 'snapshot-memory' "$SERVER_LOG"
+    same "" "$(temp_files)"
+    not test -e "$SERVER_DIR/dump.rdb"
+    expect "(integer) 20000" DBSIZE
+    expect OK CONFIG SET snapshot-memory 0 rdb-key-save-delay 0
+    expect "Background saving started" BGSAVE
+    eventually 20 saved
+    good
+    stop_server
+}
+
+@test "how a key was used goes into the file where the policy makes use of it" {
+    server
+    local policy opcode
+    expect OK SET key value
+    for policy in allkeys-lru:f8 allkeys-lfu:f9 noeviction:00 volatile-ttl:00; do
+        opcode=${policy#*:}
+        expect OK CONFIG SET maxmemory-policy "${policy%:*}"
+        expect '"value"' GET key
+        expect OK SAVE
+        good
+        [[ $(after_aux "$SERVER_DIR/dump.rdb") =~ ^fe00fb0100$([[ $opcode == 00 ]] || echo "$opcode..")00036b657905 ]] ||
+            fail "$policy: $(after_aux "$SERVER_DIR/dump.rdb")"
+    done
+    stop_server
+}

@@ -29,6 +29,7 @@ struct persistence {
 	_Atomic int64_t last_took_s;   /* seconds the last background save took; -1: there was none */
 	_Atomic uint64_t saves;        /* SAVE and background saves, since RESETSTAT */
 	_Atomic uint64_t changes_saved; /* of the count of changes, as much as is saved */
+	_Atomic uint64_t last_kept;    /* bytes kept for the last save's snapshot at most, as it has told */
 	_Atomic uint32_t save_failed;  /* the last background save */
 	_Atomic uint32_t saving;       /* the snapshot that runs is an RDB's */
 	/* The append only file: what its writer is to do. */
@@ -52,6 +53,7 @@ struct persistence_notes {
 
 	/* By the snapshot. */
 	_Atomic uint64_t save_keys, save_total; /* keys written so far, or by the last one; keys there were when it began */
+	_Atomic uint64_t save_retained;         /* bytes kept for pins while it runs, the most it has seen */
 };
 
 #endif

@@ -97,6 +97,9 @@ struct store_memory {
 };
 void store_memory(struct store_memory *out);
 
+/* Bytes kept for those who read what was, pins; a little out of date. */
+uint64_t store_retained(void);
+
 /* A line about each heap. */
 void store_heaps(struct buf *out);
 

@@ -182,6 +182,16 @@ static void append_loading(struct buf *b)
 		   total ? 100.0 * (double)done / (double)total : 0.0, eta);
 }
 
+/* Nothing is copied on write; what takes its place is what a snapshot keeps of what is overwritten. */
+static void section_kept(struct buf *b)
+{
+	bool runs = atomic_load(&control->persistence.save_since_ms) != 0;
+
+	field_u64(b, "current_cow_peak", runs ? atomic_load(&control_commons->persistence.save_retained) : 0);
+	field_u64(b, "current_cow_size", runs && store_attached() ? store_retained() : 0);
+	field_u64(b, "current_cow_size_age", 0);
+}
+
 static void section_saving(struct buf *b)
 {
 	const struct persistence *p = &control->persistence;
@@ -236,10 +246,10 @@ static void append_aof_sizes(struct buf *b)
 static void section_persistence(struct buf *b)
 {
 	field_u64(b, "loading", control_is_loading() != 0);
-	fields_zero(b, (const char *[]){"async_loading", "current_cow_peak", "current_cow_size",
-					"current_cow_size_age", NULL});
+	field_u64(b, "async_loading", 0);
+	section_kept(b);
 	section_saving(b);
-	field_u64(b, "rdb_last_cow_size", 0);
+	field_u64(b, "rdb_last_cow_size", atomic_load(&control->persistence.last_kept));
 	field_u64(b, "rdb_last_load_keys_expired", atomic_load(&control_commons->persistence.load_expired));
 	field_u64(b, "rdb_last_load_keys_loaded", atomic_load(&control_commons->persistence.load_keys));
 	append_aof(b);

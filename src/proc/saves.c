@@ -316,6 +316,7 @@ static void tell_end(bool ok, int code, int status)
 static void judge_rdb(bool ok)
 {
 	struct persistence *p = &control->persistence;
+	atomic_store(&p->last_kept, atomic_load(&control_commons->persistence.save_retained));
 	if (reason == FOR_BACKGROUND)
 		atomic_store(&p->last_took_s, (clock_mono_ms() - began_ms) / 1000);
 	if (ok) {

@@ -46,6 +46,8 @@ struct snapshot {
 	bool selected;           /* the database has been begun in the file */
 	uint32_t db;
 	uint64_t keys, total;
+	uint64_t kept;           /* bytes retained, at most */
+	bool too_much;           /* more than snapshot-memory */
 	int32_t delay;           /* rdb-key-save-delay */
 };
 
@@ -114,12 +116,26 @@ static void begin_db(struct snapshot *s)
 		rdb_write_db(&s->out, s->db, stats.keys, stats.expires);
 }
 
+/* What is kept for this snapshot, and for others who read what was. */
+static bool kept_too_much(struct snapshot *s)
+{
+	uint64_t kept = store_retained(), most = config->snapshot_memory;
+	if (kept > s->kept) {
+		s->kept = kept;
+		atomic_store_explicit(&control_commons->persistence.save_retained, kept, memory_order_relaxed);
+	}
+	if (most == 0 || kept <= most || s->too_much)
+		return s->too_much;
+	log_warning("%llu bytes are kept for the snapshot, more than snapshot-memory allows: it is abandoned", (unsigned long long)kept);
+	return s->too_much = true;
+}
+
 static bool look_around(struct snapshot *s)
 {
 	atomic_store_explicit(&control_commons->persistence.save_keys, s->keys, memory_order_relaxed);
 	if (!s->task->in_front)
 		give_way();
-	return !stop_requested() && !s->out.error;
+	return !stop_requested() && !s->out.error && !kept_too_much(s);
 }
 
 static bool write_key(void *arg, const char *key, size_t n, const struct view *v)
@@ -147,11 +163,11 @@ static int write_all(struct access *a, void *arg)
 	}
 	if (!write_functions(s))
 		return 1;
-	for (s->db = 0; s->db < SUPER->databases && !s->out.error && !stop_requested(); s->db++) {
+	for (s->db = 0; s->db < SUPER->databases && !s->out.error && !s->too_much && !stop_requested(); s->db++) {
 		s->selected = false;
 		db_walk(a, s->db, write_key, s);
 	}
-	if (s->out.error || stop_requested())
+	if (s->out.error || s->too_much || stop_requested())
 		return 1;
 	return s->text ? !rdb_write_flush(&s->out) : !rdb_write_end(&s->out);
 }
@@ -208,10 +224,13 @@ static bool fill(const struct snapshot_task *t, int fd, const char *path)
 	};
 	atomic_store(&control_commons->persistence.save_keys, 0);
 	atomic_store(&control_commons->persistence.save_total, s.total);
+	atomic_store(&control_commons->persistence.save_retained, 0);
 	int r = access_snapshot(base && t->base.rotate, &offset, write_all, &s);
 	int why = s.out.error;
 	uint64_t bytes = s.out.written;
 	rdb_writer_deinit(&s.out);
+	if (s.too_much)
+		return false;
 	if (r != 0)
 		return failed(t, "write to", path, why ? why : ECANCELED);
 	if (fsync(fd))

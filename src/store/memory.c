@@ -70,3 +70,8 @@ uint64_t store_headroom(void)
 	uint64_t part = (uint64_t)control->config.maxmemory / 128;
 	return part < HEADROOM_MAX ? part : HEADROOM_MAX;
 }
+
+uint64_t store_retained(void)
+{
+	return atomic_load_explicit(&SUPER->retained_bytes, memory_order_relaxed);
+}

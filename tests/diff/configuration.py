@@ -16,7 +16,7 @@ DIFFERENT = {
     "syslog-ident": "the name of the program",
 }
 # Parameters that redis-server 7.0 does not have.
-OWN = {"command-timeout", "crash-limit", "lock-timeout", "shm-dir", "spare-workers", "warm-restart", "worker-spin-us", "worker-yields",
+OWN = {"command-timeout", "crash-limit", "lock-timeout", "shm-dir", "snapshot-memory", "spare-workers", "warm-restart", "worker-spin-us", "worker-yields",
        "locale-collate"}
 # Values that are refused because they would promise what is not done yet, or are bounded where the reference overflows, and why; None: any.
 REFUSED = {
