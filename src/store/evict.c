@@ -31,6 +31,7 @@
 #define KEYS_PER_LOOK 16 /* keys between two looks at the time */
 #define TRIES 64         /* samples of which nothing could be taken, before it is said that nothing can be */
 #define QUIET_DBS 256u
+#define STRIPE_TRIES 12
 #define QUIET_MS 100     /* a database in which nothing was found is not asked again before */
 #define SLABS_FEWEST 16u
 #define ROOM_TRIES 1000  /* times a client waits ... */
@@ -52,6 +53,7 @@ static SELDOM_USED struct {
 	uint32_t next_db;            /* random policies take a key of each database in turn */
 	int64_t quiet_until;
 	uint64_t quiet[QUIET_DBS / 64];
+	uint32_t fullest[QUIET_DBS]; /* keys of a stripe; shared by those whose number ends alike */
 	struct candidate one;        /* what chance has brought */
 	int32_t policy;              /* by which the pool was filled */
 	struct access access;        /* for effects */
@@ -101,16 +103,33 @@ static bool add_item(struct candidate *out, uint64_t cell, int64_t now)
 	return true;
 }
 
-/* Of all keys: neighbouring cells from a random one on. */
+/* Of a bucket's keys as many as are wanted, each as likely as any other. */
+static unsigned take_bucket(const uint64_t *bucket, unsigned want, int64_t now, struct candidate *out)
+{
+	uint64_t cells[CELLS];
+	unsigned full = 0, n = 0;
+	for (unsigned i = 0; i < CELLS; i++) {
+		cells[full] = __atomic_load_n(&bucket[i], __ATOMIC_RELAXED);
+		full += cells[full] != 0;
+	}
+	unsigned first = full ? (unsigned)(dice_throw() % full) : 0;
+	for (unsigned i = 0; i < full && n < want; i++)
+		n += add_item(&out[n], cells[(first + i) % full], now);
+	return n;
+}
+
+/*
+ * Of all keys: buckets from a random one on. Not cells: a new key goes to the first free one of its bucket, and whatever comes behind a gap would
+ * be seen more often than the rest.
+ */
 static unsigned take_cells(const struct bin *b, unsigned want, int64_t now, struct candidate *out)
 {
-	uint32_t cells = b->nbuckets * CELLS;
-	const uint64_t *table = cells ? peek(b->table, cells * 8ull) : NULL;
-	uint32_t at_cell = table ? (uint32_t)(dice_throw() % cells) : 0;
+	const uint64_t *table = b->nbuckets ? peek(b->table, b->nbuckets * 64ull) : NULL;
+	uint32_t bucket = table ? (uint32_t)(dice_throw() % b->nbuckets) : 0;
 	unsigned n = 0;
-	for (uint32_t i = 0; table && i < cells && n < want; i++) {
-		n += add_item(&out[n], __atomic_load_n(&table[at_cell], __ATOMIC_RELAXED), now);
-		at_cell = at_cell + 1 == cells ? 0 : at_cell + 1;
+	for (uint32_t i = 0; table && i < b->nbuckets && n < want; i++) {
+		n += take_bucket(table + (uint64_t)bucket * CELLS, want - n, now, out + n);
+		bucket = bucket + 1 == b->nbuckets ? 0 : bucket + 1;
 	}
 	return n;
 }
@@ -197,6 +216,29 @@ static void pool_add(const struct candidate *c)
 	evictor.pool[k] = *c;
 }
 
+/*
+ * A stripe to begin with: one with twice as many keys is twice as likely, or keys that have few neighbours would go before their time. Compared
+ * is with the fullest one seen, which is forgotten little by little.
+ */
+static uint32_t random_stripe(uint32_t db)
+{
+	const struct root *root = db_root(db);
+	uint32_t *most = &evictor.fullest[db % QUIET_DBS], stripe = 0;
+	for (int i = 0; root && i < STRIPE_TRIES; i++) {
+		uint64_t dice = dice_throw();
+		stripe = (uint32_t)(dice >> 52);
+		const struct bin *b = &root->bins[stripe];
+		uint32_t n = __atomic_load_n(only_volatile() ? &b->ndue : &b->count, __ATOMIC_RELAXED);
+		if (n > *most)
+			*most = n;
+		else if ((dice & 0xffff) == 0)
+			*most -= *most / 8;
+		if ((dice >> 16 & 0xffffff) * (uint64_t)*most < (uint64_t)n << 24)
+			break;
+	}
+	return stripe;
+}
+
 static bool is_quiet(uint32_t db)
 {
 	return db < QUIET_DBS && evictor.quiet[db / 64] >> (db % 64) & 1;
@@ -206,11 +248,11 @@ static bool is_quiet(uint32_t db)
 static unsigned sample_db(uint32_t db, unsigned want, int64_t now, void (*add)(const struct candidate *c), bool *busy)
 {
 	struct candidate some[BATCH];
-	uint32_t first = (uint32_t)(dice_throw() % STRIPES);
 	unsigned n = 0;
 	bool passed = false;
 	if (is_quiet(db) || !db_root(db))
 		return 0;
+	uint32_t first = random_stripe(db);
 	for (uint32_t i = 0; i < STRIPES && n < want; i++) {
 		unsigned found = sample_stripe(db, (first + i) % STRIPES, want - n, now, some, &passed);
 		for (unsigned k = 0; k < found; k++)

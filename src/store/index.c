@@ -216,9 +216,15 @@ bool index_remove(uint32_t stripe, struct bin *b, uint64_t *c)
 	}
 	cell_store(c, 0);
 	b->count--;
-	if (b->nbuckets <= 4 || b->count >= b->nbuckets * 3)
+	/* A step less, when that leaves some room: keys that come and go must not leave each table as large as it ever had to be. */
+	uint32_t less = b->nbuckets - b->nbuckets / 8 - 1;
+	if (b->nbuckets <= 1 || b->count + b->count / 16 + 5 > less * FILL_NUM)
 		return true;
+	if (heap_class_size(less * 64ull) / 64 >= b->nbuckets && b->count >= b->nbuckets * 3)
+		return true;
+	if (heap_class_size(less * 64ull) / 64 >= b->nbuckets)
+		less = b->nbuckets / 2 + 1;
 	/* Without memory for a smaller table the larger one does: a full store must still delete. */
-	ref r = txn_alloc((b->nbuckets / 2 + 1) * 64ull, BLOCK_META);
+	ref r = txn_alloc(less * 64ull, BLOCK_META);
 	return ref_is_none(r) || resize(stripe, b, r);
 }
