@@ -216,19 +216,24 @@ static void pool_add(const struct candidate *c)
 	evictor.pool[k] = *c;
 }
 
+/* Of those that may go; a hint. */
+static uint32_t keys_in(const struct root *root, uint32_t stripe)
+{
+	const struct bin *b = &root->bins[stripe];
+	return __atomic_load_n(only_volatile() ? &b->ndue : &b->count, __ATOMIC_RELAXED);
+}
+
 /*
  * A stripe to begin with: one with twice as many keys is twice as likely, or keys that have few neighbours would go before their time. Compared
  * is with the fullest one seen, which is forgotten little by little.
  */
-static uint32_t random_stripe(uint32_t db)
+static uint32_t random_stripe(const struct root *root, uint32_t db)
 {
-	const struct root *root = db_root(db);
 	uint32_t *most = &evictor.fullest[db % QUIET_DBS], stripe = 0;
-	for (int i = 0; root && i < STRIPE_TRIES; i++) {
+	for (int i = 0; i < STRIPE_TRIES; i++) {
 		uint64_t dice = dice_throw();
 		stripe = (uint32_t)(dice >> 52);
-		const struct bin *b = &root->bins[stripe];
-		uint32_t n = __atomic_load_n(only_volatile() ? &b->ndue : &b->count, __ATOMIC_RELAXED);
+		uint32_t n = keys_in(root, stripe);
 		if (n > *most)
 			*most = n;
 		else if ((dice & 0xffff) == 0)
@@ -248,12 +253,16 @@ static bool is_quiet(uint32_t db)
 static unsigned sample_db(uint32_t db, unsigned want, int64_t now, void (*add)(const struct candidate *c), bool *busy)
 {
 	struct candidate some[BATCH];
+	const struct root *root = db_root(db);
 	unsigned n = 0;
 	bool passed = false;
-	if (is_quiet(db) || !db_root(db))
+	if (is_quiet(db) || !root)
 		return 0;
-	uint32_t first = random_stripe(db);
+	uint32_t first = random_stripe(root, db);
 	for (uint32_t i = 0; i < STRIPES && n < want; i++) {
+		/* Where nothing seems to be it is not worth a closer look; of a sparse database many are passed. */
+		if (keys_in(root, (first + i) % STRIPES) == 0)
+			continue;
 		unsigned found = sample_stripe(db, (first + i) % STRIPES, want - n, now, some, &passed);
 		for (unsigned k = 0; k < found; k++)
 			add(&some[k]);
@@ -265,12 +274,17 @@ static unsigned sample_db(uint32_t db, unsigned want, int64_t now, void (*add)(c
 	return n;
 }
 
-static void wake_quiet(int64_t now)
+/* Whether there are databases that are not asked now. */
+static bool some_are_quiet(int64_t now)
 {
-	if (now < evictor.quiet_until && evictor.quiet_until <= now + QUIET_MS)
-		return;
-	memset(evictor.quiet, 0, sizeof evictor.quiet);
-	evictor.quiet_until = now + QUIET_MS;
+	uint64_t any = 0;
+	if (now >= evictor.quiet_until || evictor.quiet_until > now + QUIET_MS) {
+		memset(evictor.quiet, 0, sizeof evictor.quiet);
+		evictor.quiet_until = now + QUIET_MS;
+	}
+	for (unsigned i = 0; i < QUIET_DBS / 64; i++)
+		any |= evictor.quiet[i];
+	return any != 0;
 }
 
 /* ---- one key ---- */
@@ -373,12 +387,17 @@ static bool evict_one(bool *nothing)
 	*nothing = config->maxmemory_policy == POLICY_NOEVICTION;
 	for (int i = 0; i < TRIES && !*nothing && !cancel_requested(); i++) {
 		int64_t now = clock_wall_ms();
-		wake_quiet(now);
+		bool some_quiet = some_are_quiet(now);
 		enum outcome r = by_chance() ? evict_by_chance(now, nothing) : evict_best(now, nothing);
 		if (r == GONE)
 			return true;
 		if (r == FAILED)
 			return false;
+		/* Before that is said for good, all are asked. */
+		if (*nothing && some_quiet) {
+			evictor.quiet_until = 0;
+			*nothing = false;
+		}
 	}
 	return false;
 }

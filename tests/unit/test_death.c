@@ -28,6 +28,8 @@
 #include "cmd/dispatch.h"
 #include "shm/ring.h"
 #include "store/bulk.h"
+#include "store/compact.h"
+#include "store/evict.h"
 #include "store/functions.h"
 #include "store/index.h"
 
@@ -149,6 +151,8 @@ static void keys_of_stripe(unsigned n, uint32_t tag_end)
 
 static void base(void)
 {
+	control->config.maxmemory = 0;
+	control->config.maxmemory_policy = POLICY_NOEVICTION;
 	nkeys = 0;
 	key_add("a"), key_add("b"), key_add("c"), key_add("new");
 	do_set(0, "a", "value of a");
@@ -339,6 +343,47 @@ static void prep_due_seen(void)
 	do_set_n(0, ARG("new"), "gone", 4, fixture_now - 5);
 }
 
+/* Of all keys one may go, and it must. */
+static void prep_evict(void)
+{
+	base();
+	control->config.maxmemory_policy = POLICY_VOLATILE_TTL;
+	control->config.maxmemory = store_counted();
+}
+static void op_evict(void) { evict_headroom(); }
+
+/* Two slabs, half empty. */
+static void prep_thin(void)
+{
+	base();
+	for (unsigned i = 0; i < 4; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "t%u", i);
+		if (i % 2)
+			key_add(k);
+		do_set_n(0, ARG(k), big, 30000, DUE_NONE);
+	}
+	do_del(0, "t0");
+	do_del(0, "t2");
+}
+static void op_close(void)
+{
+	heap_close(1);
+	heap_reopen();
+}
+static void op_compact(void) { compact(1); }
+static void prep_closed(void)
+{
+	prep_thin();
+	heap_close(1);
+}
+static void op_del_closed(void)
+{
+	struct doing d = {.what = DO_DEL, .nkeys = 2, .key = {ARG("t1"), ARG("t3")}};
+	doing_run(&d);
+	heap_reopen();
+}
+
 /* Effects of every kind: short ones, in blocks with others, in one of their own. */
 static int effects_body(struct access *a, void *arg)
 {
@@ -432,6 +477,11 @@ static const struct operation operations[] = {
 	{"functions-first", base, op_functions_add, false, false, false},
 	{"functions-more", prep_functions, op_functions_add, false, false, false},
 	{"functions-clear", prep_functions, op_functions_clear, false, false, false},
+	{"evict", prep_evict, op_evict, false, false, false},
+	{"close-slabs", prep_thin, op_close, false, false, false},
+	{"compact", prep_thin, op_compact, false, false, false},
+	{"empty-closed", prep_closed, op_del_closed, false, false, false},
+	{"evict-logs", prep_evict, op_evict, false, false, true},
 	{"effects-in-blocks", base, op_effects, false, false, true},
 	{"log-consumed", prep_consume, op_consume, false, false, true},
 	{"log-cut", base, op_cut, false, false, true},
