@@ -339,3 +339,42 @@ status_is() { info_is aof_last_write_status "$1"; }
     files_agree
     stop_server
 }
+
+# What a machine without power loses: make V=lossy builds a server that keeps what is not synced to itself.
+lossy_server() {
+    only_bulkhead
+    LOSSY=$ROOT/build/lossy/bulkhead-server
+    [[ -x $LOSSY ]] || skip "there is no lossy build"
+    SERVER_BINARY=$LOSSY start_server --appendonly yes "$@"
+    redis-cli -p "$PORT" -r 1000000 INCR n >"$BATS_TEST_TMPDIR/acks" 2>/dev/null 3>&- &
+    LOAD=$!
+}
+acked() { tail -n 2 "$BATS_TEST_TMPDIR/acks" | head -n 1; }
+counted() { (($(wc -l <"$BATS_TEST_TMPDIR/acks") > $1)); }
+lose_power() {
+    crash
+    wait "$LOAD" || true
+    LOAD=
+    forget
+    SERVER_BINARY=$LOSSY again --appendonly yes
+}
+
+@test "power lost, everything synced before each answer: nothing is lost" {
+    lossy_server --appendfsync always
+    eventually 20 counted 1000
+    lose_power
+    (($(q GET n) >= $(acked))) || fail "$(q GET n) of $(acked)"
+    stop_server
+}
+
+@test "power lost, synced once a second: what is older is there" {
+    lossy_server --appendfsync everysec
+    eventually 20 counted 1000
+    noted=$(acked)
+    eventually 10 synced_past "$noted"
+    lose_power
+    (($(q GET n) >= noted)) || fail "$(q GET n) of $noted"
+    stop_server
+}
+# A sync that began after it has ended: its bytes are in the file.
+synced_past() { (($(grep -a -c INCR "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof") >= $1)); }
