@@ -62,6 +62,9 @@ bool aof_kept_back(void);
 /* The first base is being made: an end of the server now would leave nothing on disk. */
 bool aof_is_first(void);
 
+/* CONFIG RESETSTAT. */
+void aof_reset_count(void);
+
 void aof_tick(int64_t now_ms);
 int64_t aof_deadline(void);
 

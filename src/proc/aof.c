@@ -403,6 +403,11 @@ bool aof_kept_back(void)
 	return aof.kept_back;
 }
 
+void aof_reset_count(void)
+{
+	atomic_store(&told->aof_rewrites, 0);
+}
+
 /* ---- what is due ---- */
 
 static bool is_due(void)

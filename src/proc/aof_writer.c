@@ -355,9 +355,20 @@ static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 	ring_sleep(w->pos, until < 1 ? 1 : until, true);
 }
 
+/* CONFIG RESETSTAT. */
+static void follow_reset(void)
+{
+	static uint32_t epoch;
+	uint32_t now = atomic_load_explicit(&control->stats_epoch, memory_order_relaxed);
+	if (now != epoch)
+		atomic_store(&ring()->aof_delayed, 0);
+	epoch = now;
+}
+
 static void step(struct aof_writer *w)
 {
 	int64_t now = clock_mono_ms();
+	follow_reset();
 	bool waits = held_up(now);
 	bool wrote = !waits && copy_all(w);
 	if (waits) {

@@ -239,6 +239,7 @@ static void serve_resetstat(struct channel_request *r)
 			atomic_fetch_add_explicit(&control->taken_off[c], counts[c], memory_order_release);
 	command_stats_reset();
 	saves_reset_count();
+	aof_reset_count();
 	answer(r, "+OK");
 }
 
