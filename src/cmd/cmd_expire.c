@@ -68,13 +68,17 @@ static bool met(const struct condition *is, int64_t old, int64_t due)
 	       !(is->lt && has && due >= old);
 }
 
-/* PEXPIREAT with the options that came, each of them once; their first letters differ. */
-static void effect_expire(struct cmd *c, int64_t due)
+/* PEXPIREAT as it came; any other as PEXPIREAT with the options that came, each of them once; their first letters differ. */
+static void effect_expire(struct cmd *c, int64_t due, bool as_it_came)
 {
 	struct arg words[6] = {arg_of("PEXPIREAT"), c->argv[1]};
 	char text[21];
 	int n = 3;
 
+	if (as_it_came) {
+		effect_self(c);
+		return;
+	}
 	words[2] = (struct arg){text, format_i64(text, due)};
 	for (int i = 3; i < c->argc && n < 6; i++) {
 		bool again = false;
@@ -109,7 +113,7 @@ static enum cmd_result expire(struct cmd *c, bool seconds, bool relative)
 	} else {
 		if (!key_set_due(c->access, cmd_db(c), key, due))
 			return reply_oom(c);
-		effect_expire(c, due);
+		effect_expire(c, due, !seconds && !relative);
 	}
 	reply_i64(c->out, 1);
 	return CMD_DONE;
@@ -145,7 +149,7 @@ enum cmd_result cmd_persist(struct cmd *c)
 	}
 	if (!key_set_due(c->access, cmd_db(c), &c->argv[1], DUE_NONE))
 		return reply_oom(c);
-	effect_verb(c, "PERSIST", &c->argv[1]);
+	effect_self(c);
 	reply_i64(c->out, 1);
 	return CMD_DONE;
 }
