@@ -124,6 +124,11 @@ torture: all unit $(B)/torture
 	$(B)/torture --server $(B)/bulkhead-server --kills 1000 --rate 20 --stop
 	$(B)/unit/test_death long
 	$(B)/torture --server $(B)/bulkhead-server --supervisor 20
+	for fsync in always everysec no; do \
+		tests/death/durable --server $(B)/bulkhead-server --fsync $$fsync --rounds 50 --window 1200 || exit 1; done
+	$(MAKE) V=lossy server
+	for fsync in always everysec; do \
+		tests/death/durable --server build/lossy/bulkhead-server --fsync $$fsync --rounds 50 --seconds 4 --window 1200 || exit 1; done
 
 fuzz:
 	scripts/fuzz

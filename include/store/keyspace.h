@@ -127,6 +127,9 @@ bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t d
 /* Removes a key. False: it was absent. *oom is set (and nothing removed) when the journal had no memory. */
 bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom);
 
+/* The same for a key that is to go whatever it is: one that is due counts as there, and its removal has no effect of its own. */
+bool key_drop(struct access *a, uint32_t db, const struct arg *key, bool *oom);
+
 /* Gives `to` in `to_db` the content of `from`, with its expiry; `to` must be absent. The value is copied. */
 bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32_t to_db, const struct arg *to);
 

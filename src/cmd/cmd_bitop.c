@@ -127,7 +127,7 @@ static enum cmd_result store(struct cmd *c, enum op op, const struct arg *source
 	ref block;
 
 	if (len == 0) {
-		changed = key_delete(c->access, cmd_db(c), to, &oom);
+		changed = key_drop(c->access, cmd_db(c), to, &oom);
 	} else {
 		bytes = key_make(c->access, to, len, &block);
 		oom = bytes == NULL || !combine_all(op, bytes, sources, c->argc - 3, len) || !key_made(c->access, cmd_db(c), to, block);

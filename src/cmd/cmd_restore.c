@@ -165,16 +165,17 @@ static void effect_restore(struct cmd *c, const struct options *o, int64_t due)
 	c->changes++;
 }
 
-static enum cmd_result put_value(struct cmd *c, const struct options *o, int64_t due, const struct arg *value, bool replaced)
+static enum cmd_result put_value(struct cmd *c, const struct options *o, int64_t due, const struct arg *value)
 {
 	const struct arg *key = &c->argv[1];
 
+	bool oom = false, dropped = o->replace && key_drop(c->access, cmd_db(c), key, &oom);
+
+	if (oom)
+		return reply_oom(c);
 	if (due != DUE_NONE && access_already_due(c->access, due)) {
-		bool oom = false;
-		if (replaced && key_delete(c->access, cmd_db(c), key, &oom))
+		if (dropped)
 			effect_verb(c, config->lazyfree_lazy_server_del ? "UNLINK" : "DEL", key);
-		if (oom)
-			return reply_oom(c);
 	} else {
 		if (!key_set_string(c->access, cmd_db(c), key, value->p, value->n, ENC_AUTO, due))
 			return reply_oom(c);
@@ -195,8 +196,7 @@ enum cmd_result cmd_restore(struct cmd *c)
 
 	if (!take_options(c, &o))
 		return CMD_DONE;
-	bool there = key_find(c->access, cmd_db(c), &c->argv[1], &old);
-	if (there && !o.replace) {
+	if (!o.replace && key_find(c->access, cmd_db(c), &c->argv[1], &old)) {
 		reply_error(c->out, "BUSYKEY Target key name already exists.");
 		return CMD_DONE;
 	}
@@ -204,7 +204,7 @@ enum cmd_result cmd_restore(struct cmd *c)
 		return CMD_DONE;
 	enum cmd_result result = CMD_DONE;
 	if (read_payload(c, &r, &content))
-		result = put_value(c, &o, due, &content.string, there);
+		result = put_value(c, &o, due, &content.string);
 	rdb_reader_deinit(&r);
 	return result;
 }

@@ -387,6 +387,16 @@ bool key_delete(struct access *a, uint32_t db, const struct arg *key, bool *oom)
 	return !*oom;
 }
 
+bool key_drop(struct access *a, uint32_t db, const struct arg *key, bool *oom)
+{
+	struct spot s;
+	*oom = cancel_requested();
+	if (*oom || !spot_find(a, db, key, &s))
+		return false;
+	*oom = !spot_remove(&s);
+	return !*oom;
+}
+
 bool key_copy(struct access *a, uint32_t from_db, const struct arg *from, uint32_t to_db, const struct arg *to)
 {
 	struct spot s;

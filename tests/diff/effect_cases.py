@@ -367,6 +367,7 @@ BITFIELD k INCRBY u8 0 0
 BITOP NOT k a
 BITOP NOT a k
 BITOP AND x k j
+BITOP OR k j l
 EXPIRE k 100
 EXPIRE k -1
 PEXPIREAT k 1
@@ -442,7 +443,7 @@ def evict_all(pair, servers):
     for c in pair:
         end = time.monotonic() + 60
         while c.ask("INFO", "keyspace")[1].count(b"keys=") and time.monotonic() < end:
-            c.ask("SET", "refused", 1)
+            c.ask("GET", "nosuch")
             time.sleep(0.01)
         c.ask("CONFIG", "SET", "maxmemory", 0)
 
