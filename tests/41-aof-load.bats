@@ -245,6 +245,24 @@ parts() {
 }
 has_keys() { [[ $(q DBSIZE) == "$1" ]]; }
 
+@test "libraries of functions are kept, also through a rewrite as commands, and given back to redis-server" {
+    local library=$'#!lua name=kept\nredis.register_function("f", function() return 7 end)'
+    { resp FUNCTION LOAD "#!lua name=gone"$'\n'; resp FUNCTION LOAD "$library"; resp FUNCTION DELETE gone; resp SET a 1; } >appendonly.aof
+    begin --aof-use-rdb-preamble no
+    q BGREWRITEAOF
+    eventually 20 is_rewritten
+    stop_server
+    grep -qa 'name=kept' appendonlydir/appendonly.aof.2.base.aof
+    begin
+    expect '"1"' GET a
+    stop_server
+    SERVER_BINARY=redis-server begin
+    expect '(integer) 7' FCALL f 0
+    [[ $(q FUNCTION LIST) != *gone* ]]
+    stop_server
+}
+is_rewritten() { [[ $(q INFO persistence) == *aof_rewrite_in_progress:0*aof_last_bgrewrite_status:ok* && -e appendonlydir/appendonly.aof.2.base.aof ]]; }
+
 @test "the single file of Redis 6 is moved into the directory, also when that was interrupted" {
     resp SET a 1 >appendonly.aof
     begin

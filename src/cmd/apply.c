@@ -5,7 +5,7 @@
  * Run by the loader. Owns a session without a client. Takes no lock itself: access_run does, and holds nothing when it returns. A death in here
  * leaves what a worker's leaves, and the load begins anew.
  *
- * Only what a server writes into such a file is applied: commands that write, and SELECT. Commands that read do nothing there. All others are
+ * Only what a server writes into such a file is applied: commands that write, SELECT, and libraries of functions (apply_function.c). Commands that read do nothing there. All others are
  * refused, for they would act on the server and not on its data (CONFIG, SHUTDOWN ...).
  */
 #include "cmd/apply.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "apply_function.h"
 #include "args.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -102,7 +103,7 @@ const char *apply_known(int argc, const struct arg *argv)
 {
 	const struct command *row;
 
-	return find(argc, argv, &row);
+	return apply_is_function(argc, argv) ? NULL : find(argc, argv, &row);
 }
 
 /* ---- running one ---- */
@@ -177,6 +178,10 @@ const char *apply_command(int argc, const struct arg *argv)
 	const char *why = find(argc, argv, &c.row);
 	int result = CMD_DONE;
 
+	if (__builtin_expect(why != NULL || c.row->parent != NOT_A_SUBCOMMAND, 0) && apply_is_function(argc, argv)) {
+		applier.done.commands++;
+		return apply_function(argc, argv);
+	}
 	if (why != NULL)
 		return why;
 	if (applier.done.commands++ - applier.at_clock >= CLOCK_EACH) {

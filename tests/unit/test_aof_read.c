@@ -6,6 +6,7 @@
 
 #include "cmd/apply.h"
 #include "persist/aof_read.h"
+#include "store/functions.h"
 #include "store_fixture.h"
 
 /* ---- a file and what its reader says ---- */
@@ -299,6 +300,35 @@ static void test_apply(void)
 	CHECK(do_is(1, "only", "1") && do_is(0, "a", NULL) && do_is(0, "p", "1") && do_is(0, "q", NULL));
 }
 
+/* The libraries that are kept, each in brackets. */
+static bool kept(const char *text)
+{
+	struct buf all = {0}, out = {0};
+	struct arg code;
+
+	CHECK(functions_copy(&all));
+	for (size_t at = 0; functions_next(&all, &at, &code);)
+		buf_printf(&out, "[%.*s]", (int)code.n, code.p);
+	bool same = str_eq(out.data ? out.data : "", out.len, text);
+	if (!same)
+		printf("# kept: %.*s\n", (int)out.len, out.data);
+	buf_deinit(&all);
+	buf_deinit(&out);
+	return same;
+}
+
+static void test_functions(void)
+{
+	LOADS("FUNCTION LOAD \"#!lua name=one\\n1\"\nFUNCTION LOAD \"#!lua name=two\\n2\"");
+	CHECK(kept("[#!lua name=one\n1][#!lua name=two\n2]"));
+	LOADS("FUNCTION LOAD \"#!lua name=one\\n1\"");
+	CHECK(kept("[#!lua name=two\n2][#!lua name=one\n1]"));
+	LOADS("FUNCTION LOAD REPLACE \"#!lua name=two\\n3\"\nfunction delete one\nFUNCTION DELETE none");
+	CHECK(kept("[#!lua name=two\n3]"));
+	LOADS("FUNCTION LOAD unnamed\nFUNCTION FLUSH ASYNC");
+	CHECK(kept(""));
+}
+
 static void refused(const char *where, const char *text, uint64_t at, const char *why)
 {
 	struct aof_result r = load(text);
@@ -334,6 +364,7 @@ int main(void)
 	RUN(test_every_byte);
 	RUN(test_annotation);
 	RUN(test_apply);
+	RUN(test_functions);
 	RUN(test_apply_refused);
 	return test_done();
 }
