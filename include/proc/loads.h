@@ -26,9 +26,10 @@ enum {
 void loads_start(bool adopted);
 
 /*
- * About a store that a dead server left (a copy of its superblock): why what is on disk counts instead of it; NULL: it does not. Static memory.
+ * About a store that a dead server left (a copy of its superblock, its descriptor): why what is on disk counts instead of it; NULL: it does not. Static
+ * memory.
  */
-const char *loads_fault(const struct super *s);
+const char *loads_fault(const struct super *s, int fd);
 
 /* Data is being loaded: no snapshot, no rewrite, no upgrade meanwhile; an end of the server keeps nothing and saves nothing. */
 bool loads_under_way(void);

@@ -16,7 +16,8 @@ struct store_wish {
 	const char *instance;  /* whose it is: directory and port */
 	uint32_t slots, databases;
 	bool adopt;            /* what a server of this instance left is taken over, else removed */
-	const char *(*fault)(const struct super *s); /* what else speaks against that, by its superblock; NULL: nothing. May be NULL */
+	/* What else speaks against that, by a copy of its superblock and by its descriptor; NULL: nothing. May be NULL. */
+	const char *(*fault)(const struct super *s, int fd);
 	int fd;                /* a descriptor of it that was handed over, or -1 */
 };
 

@@ -16,11 +16,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/seldom.h"
+#include "persist/aof_manifest.h"
 #include "persist/disk.h"
 #include "proc/aof.h"
 #include "proc/notify.h"
@@ -28,6 +30,7 @@
 #include "proc/shutdown.h"
 #include "shm/control.h"
 #include "shm/region.h"
+#include "shm/ring.h"
 
 #define TRIES 4       /* loaders that may be killed over one load, less one */
 #define RETRY_MS 100  /* after a refused fork */
@@ -80,11 +83,52 @@ static bool any_file(void)
 	return is_there(config->dbfilename) || is_there(config->appenddirname) || is_there(config->appendfilename);
 }
 
-const char *loads_fault(const struct super *s)
+/* The increment that was written to last, as the manifest has it. False: there is none. */
+static bool find_increment(char *path, size_t cap, uint64_t *seq)
 {
-	if (config->appendonly)
-		return disk_fault(s, DISK_MANIFEST, manifest_path());
-	return disk_fault(s, DISK_RDB, config->dbfilename);
+	char name[AOF_NAME_MAX];
+	struct aof_manifest m = {0};
+	struct aof_manifest_error error;
+	const struct aof_part *last = NULL;
+	int dir = aof_dir_open(config->appenddirname, false);
+	if (dir >= 0 && aof_manifest_name(name, config->appendfilename) == 0 && aof_manifest_read(&m, dir, name, &error) == AOF_FOUND)
+		last = aof_manifest_last_incr(&m);
+	if (last) {
+		snprintf(path, cap, "%s/%s", config->appenddirname, last->name);
+		*seq = (uint64_t)last->seq;
+	}
+	aof_manifest_deinit(&m);
+	if (dir >= 0)
+		close(dir);
+	return last != NULL;
+}
+
+/* The increment holds what the log had put there, of which the end may still be in the log: else somebody has written to it, or cut it. */
+static const char *increment_fault(const struct super *s, int fd)
+{
+	static SELDOM_USED char path[2 * CONFIG_TEXT + AOF_NAME_MAX], text[sizeof path + 64];
+	struct ring r;
+	struct stat st;
+	uint64_t seq;
+	if (!atomic_load(&s->log_on) || !find_increment(path, sizeof path, &seq))
+		return NULL;
+	const char *why = disk_fault(s, DISK_INCREMENT, path);
+	if (why || stat(path, &st) || pread(fd, &r, sizeof r, (off_t)s->off_ring) != (ssize_t)sizeof r)
+		return why;
+	const struct aof_place *at = &r.aof_place[atomic_load(&r.aof_current) & 1];
+	uint64_t end = at->start + (uint64_t)st.st_size;
+	if (at->seq != seq || (end >= atomic_load(&r.durable) && end <= atomic_load(&r.offset)))
+		return NULL;
+	snprintf(text, sizeof text, "%s has been changed since by somebody else", path);
+	return text;
+}
+
+const char *loads_fault(const struct super *s, int fd)
+{
+	if (!config->appendonly)
+		return disk_fault(s, DISK_RDB, config->dbfilename);
+	const char *why = disk_fault(s, DISK_MANIFEST, manifest_path());
+	return why ? why : increment_fault(s, fd);
 }
 
 static void begin(const struct launch *wish)

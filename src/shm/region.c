@@ -224,7 +224,7 @@ static bool lock_object(int fd)
 }
 
 /* Why a store of this format is not to be gone on with; NULL: no reason. */
-static const char *why_not(const struct super *s, const struct store_wish *wish)
+static const char *why_not(const struct super *s, const struct store_wish *wish, int fd)
 {
 	static char text[256];
 	if (wish->fd < 0 && !wish->adopt)
@@ -234,14 +234,14 @@ static const char *why_not(const struct super *s, const struct store_wish *wish)
 	if (wish->fd < 0 && atomic_load(&s->contents) != CONTENTS_WHOLE)
 		return "it was never loaded to the end";
 	if (s->instance_hash == text_hash(wish->instance))
-		return wish->fd < 0 && wish->fault ? wish->fault(s) : NULL;
+		return wish->fd < 0 && wish->fault ? wish->fault(s, fd) : NULL;
 	snprintf(text, sizeof text, "it belongs to the server of %s", s->instance);
 	return text;
 }
 
-static enum verdict judge_store(const struct super *s, const struct store_wish *wish)
+static enum verdict judge_store(const struct super *s, const struct store_wish *wish, int fd)
 {
-	const char *why = why_not(s, wish);
+	const char *why = why_not(s, wish, fd);
 	if (why && wish->fd >= 0) {
 		log_warning("Cannot go on with the data of shared memory '%s', which stays as it is: %s", wish->name, why);
 		return LEAVE;
@@ -272,7 +272,7 @@ static enum verdict judge(int fd, const struct store_wish *wish)
 	}
 	s.instance[sizeof s.instance - 1] = s.boot_id[sizeof s.boot_id - 1] = s.build[sizeof s.build - 1] = 0;
 	if (s.format == BULKHEAD_STORE_FORMAT || (!wish->adopt && wish->fd < 0))
-		return judge_store(&s, wish);
+		return judge_store(&s, wish, fd);
 	log_warning("Shared memory '%s' was made by Bulkhead %s, format %u; this is Bulkhead %s. Start that build, or this one with "
 		    "'warm-restart no' to discard the data", wish->name, s.build, s.format, BULKHEAD_STORE_BUILD);
 	return LEAVE;
