@@ -390,6 +390,79 @@ all_there_and_new() { same 101 "$(q DBSIZE)"; same OK "$(q DEBUG FSCK)"; }
     stop_server
 }
 
+# increment: the file that the log goes to.
+increment() { echo "$OWN_DIR"/appendonlydir/appendonly.aof.*.incr.aof; }
+
+@test "with an append only file: who goes on with shared memory, and when the files count" {
+    start_server --appendonly yes
+    q SET a 1
+    die
+    restart --appendonly yes
+    grep -q 'Adopted the data in shared memory' "$SERVER_LOG"
+    expect '"1"' GET a
+    # Somebody adds to the increment: it is not cut off, it is loaded.
+    die
+    printf '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nother\r\n' >>"$(increment)"
+    restart --appendonly yes
+    grep -q 'incr.aof has been changed since by somebody else' "$SERVER_LOG"
+    expect '"other"' GET a
+    q SET b 2
+    q CONFIG SET appendfsync always >/dev/null
+    q SET c 3
+    # Cut.
+    die
+    truncate -s 0 "$(increment)"
+    restart --appendonly yes
+    grep -q 'incr.aof has been changed since by somebody else' "$SERVER_LOG"
+    expect '(nil)' GET c
+    # Another manifest.
+    q SET d 4
+    die
+    touch -d '1 hour ago' "$OWN_DIR/appendonlydir/appendonly.aof.manifest"
+    restart --appendonly yes
+    grep -q 'manifest has been changed since by somebody else' "$SERVER_LOG"
+    expect '"4"' GET d
+    # What another server has made of it.
+    die
+    redis-server --port 0 --unixsocket "$OWN_DIR/s" --dir "$OWN_DIR" --save "" --appendonly yes >"$BATS_TEST_TMPDIR/redis" 2>&1 3>&- &
+    local redis=$!
+    eventually 10 grep -qi "ready to accept" "$BATS_TEST_TMPDIR/redis"
+    redis-cli -s "$OWN_DIR/s" SET d theirs
+    kill -TERM "$redis"
+    wait "$redis" || true
+    restart --appendonly yes
+    expect '"theirs"' GET d
+    same OK "$(q DEBUG FSCK)"
+    stop_server
+}
+
+@test "an append only file: -LOADING meanwhile; the loader and the server may be killed" {
+    mkdir "$OWN_DIR/appendonlydir"
+    echo 'file a.aof seq 1 type i' >"$OWN_DIR/appendonlydir/appendonly.aof.manifest"
+    python3 - >"$OWN_DIR/appendonlydir/a.aof" <<'END'
+import sys
+sys.stdout.write(''.join('*3\r\n$3\r\nSET\r\n$%d\r\nk%d\r\n$%d\r\nv%d\r\n' % (len(str(i)) + 1, i, len(str(i)) + 1, i) for i in range(3000)))
+END
+    start_loading --appendonly yes --key-load-delay 3000
+    eventually 10 loads_aof
+    expect '(error) LOADING Redis is loading the dataset in memory' GET k1
+    local first
+    first=$(loader)
+    kill -KILL "$first"
+    eventually 10 another_loader "$first"
+    die
+    restart --appendonly yes
+    grep -q 'it was never loaded to the end' "$SERVER_LOG"
+    all_there 3000
+    q SET new 1
+    stop_server
+    restart --appendonly yes
+    expect '"1"' GET new
+    expect '(integer) 3001' DBSIZE
+    stop_server
+}
+loads_aof() { [[ $(field loading_total_bytes) -gt 1000 && -n $(loader) ]]; }
+
 # ---- DEBUG RELOAD ----
 
 @test "DEBUG RELOAD saves and loads; NOSAVE, NOFLUSH, MERGE" {

@@ -109,7 +109,7 @@ static const char *increment_fault(const struct super *s, int fd)
 	static SELDOM_USED char path[2 * CONFIG_TEXT + AOF_NAME_MAX], text[sizeof path + 64];
 	struct ring r;
 	struct stat st;
-	uint64_t seq;
+	uint64_t seq = 0;
 	if (!atomic_load(&s->log_on) || !find_increment(path, sizeof path, &seq))
 		return NULL;
 	const char *why = disk_fault(s, DISK_INCREMENT, path);
