@@ -175,7 +175,7 @@ static enum cmd_result put_value(struct cmd *c, const struct options *o, int64_t
 		return reply_oom(c);
 	if (due != DUE_NONE && access_already_due(c->access, due)) {
 		if (dropped)
-			effect_verb(c, config->lazyfree_lazy_server_del ? "UNLINK" : "DEL", key);
+			effect_verb(c, "DEL", key);
 	} else {
 		if (!key_set_string(c->access, cmd_db(c), key, value->p, value->n, ENC_AUTO, due))
 			return reply_oom(c);

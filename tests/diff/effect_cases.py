@@ -8,6 +8,8 @@ or a function of the pair of connections and the pair of servers. Nothing expire
 import collections
 import time
 
+import rdb_samples
+
 Case = collections.namedtuple("Case", "name steps options needs unordered")
 CASES = []
 FAR, PAST = "4102444800", "1000000000"
@@ -216,6 +218,23 @@ SET k v EX 100
 EXPIRE k -1 NX
 EXPIRE k -1 GT
 EXPIRE k -1 LT"""))
+HELLO = rdb_samples.payload(0, rdb_samples.string("hello"))
+case("RESTORE with each option", *[[HELLO if word == "P" else word for word in line.split(" ")] for line in lines(f"""
+RESTORE k 0 P
+restore k 0 P
+restore k 0 P replace
+RESTORE k 100000 P REPLACE
+RESTORE new 100000 P IDLETIME 7 replace REPLACE
+RESTORE k {FAR}000 P ABSTTL REPLACE
+RESTORE k 0 P ABSTTL REPLACE FREQ 9
+RESTORE k 1 P REPLACE ABSTTL
+RESTORE k 1 P ABSTTL
+RESTORE k 1 P REPLACE ABSTTL
+RESTORE-ASKING asked 1000000 P
+RESTORE k 0 junk
+RESTORE k -1 P
+RESTORE k 0 P BOGUS""")], "SET lazy v", "CONFIG SET lazyfree-lazy-server-del yes", ["RESTORE", "lazy", 1, HELLO, "REPLACE", "ABSTTL"],
+     "CONFIG SET lazyfree-lazy-server-del no")
 case("DEL, UNLINK, TOUCH", *lines("""
 MSET a 1 b 2 c 3 d 4
 DEL nosuch
