@@ -378,3 +378,36 @@ lose_power() {
 }
 # A sync that began after it has ended: its bytes are in the file.
 synced_past() { (($(grep -a -c INCR "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof") >= $1)); }
+
+@test "a disk that stays full: an end of the server keeps in shared memory what the file lacks" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    expect OK SET a 1
+    fault 'write 28'
+    expect OK SET a 2
+    eventually 5 status_is err
+    kill -TERM "$SERVER_PID"
+    eventually 15 dead "$SERVER_PID"
+    logged 'stays in shared memory'
+    fault
+    again --appendonly yes
+    expect '"2"' GET a
+    eventually 5 status_is ok
+    files_agree
+    stop_server
+}
+
+@test "an upgrade goes on with the file" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    kill -USR2 "$SERVER_PID"
+    eventually 10 logged 'Going on with the AOF increment'
+    eventually 10 ponged
+    expect OK SET b 2
+    files_agree
+    stop_server
+}
+ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
