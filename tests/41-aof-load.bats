@@ -230,6 +230,7 @@ parts() {
     expect '"text"' GET s
     expect '"1"' GET t
     said "== CRITICAL == A command of the append only file answers with an error: 'ERR value is not an integer or out of range', after incr"
+    said '1 commands of the append only file answered with errors'
     stop_server
 }
 

@@ -23,7 +23,7 @@
 
 #define FEW_KEYS 16u
 #define CLOCK_EACH 256u     /* commands: relative expiries are counted from the moment of the load, roughly */
-#define ERRORS_LOGGED 16u   /* of these each has a line; then there is one about the rest */
+#define ERRORS_LOGGED 16u   /* each of the first has a line; who loads says how many there were */
 #define PREVIEW 64
 
 static struct {

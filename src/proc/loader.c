@@ -426,6 +426,8 @@ static bool load_aof(struct buf *why)
 	if (r != AOF_LOAD_OK)
 		return true;
 	progress(atomic_load(&notes()->load_total));
+	if (apply_done().errors)
+		log_warning("%" PRIu64 " commands of the append only file answered with errors", apply_done().errors);
 	log_notice("DB loaded from append only file: %.3f seconds", (double)(clock_mono_ms() - start) / 1000);
 	return true;
 }
