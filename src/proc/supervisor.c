@@ -186,6 +186,7 @@ static void reopen_log(void)
 
 static void take_signal(const struct signalfd_siginfo *s)
 {
+	static bool signalled; /* who insists does so by signals: what a client has asked for is not cut short by the first one */
 	bool again = shutdown_asked();
 	switch (s->ssi_signo) {
 	case SIGCHLD:
@@ -201,7 +202,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 			shutdown_begin(SHUTDOWN_UPGRADE);
 		return;
 	case SIGINT:
-		if (again)
+		if (again && signalled)
 			shutdown_force();
 		log_warning("Received SIGINT scheduling shutdown...");
 		break;
@@ -210,6 +211,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 			log_warning("Received SIGTERM scheduling shutdown...");
 		break;
 	}
+	signalled = true;
 	if (again)
 		return;
 	log_warning("User requested shutdown...");
