@@ -190,7 +190,7 @@ bool shutdown_tick(int64_t now)
 {
 	if (asked.under_way)
 		look_at_save();
-	if (!begun)
+	if (!begun || asked.under_way)
 		return false;
 	if (now >= kill_at && !killed) {
 		log_warning("%u processes did not end within shutdown-timeout and are killed",

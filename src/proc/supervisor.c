@@ -198,7 +198,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 		return;
 	case SIGUSR2:
 		log_warning("Received SIGUSR2: upgrading to %s", config->executable);
-		if (!again && upgrade_possible())
+		if (!shutdown_asked() && upgrade_possible())
 			shutdown_begin(SHUTDOWN_UPGRADE);
 		return;
 	case SIGINT:
