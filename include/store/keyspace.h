@@ -70,6 +70,9 @@ uint32_t key_idle_seconds(const struct access *a, const struct view *v);
 uint8_t key_freq(const struct access *a, const struct view *v);
 uint32_t key_clock(const struct view *v);
 
+/* What was looked up so far is one use of the key; the change that follows is another, as redis-server counts it (GETSET). */
+void access_uses_again(struct access *a);
+
 /*
  * ACCESS_WRITE: sets the access clock of a key, as RESTORE and files have it: `idle` seconds, `freq` 0 to 255, each -1 where it is not told. Of
  * the two the policy in force takes what it can use; without it the clock stays as the change of the key has made it.

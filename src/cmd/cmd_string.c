@@ -134,6 +134,7 @@ static bool reply_old(struct cmd *c, enum cmd_result *result)
 	*result = CMD_DONE;
 	switch (find_string(c, &c->argv[1], &v, false)) {
 	case FIND_STRING:
+		access_uses_again(c->access);
 		*result = reply_value(c, &v);
 		return true;
 	case FIND_NONE:

@@ -341,6 +341,11 @@ bool key_set_due(struct access *a, uint32_t db, const struct arg *key, int64_t d
 	return set_value(a, db, key, &p);
 }
 
+void access_uses_again(struct access *a)
+{
+	a->touched = false;
+}
+
 void key_set_clock(struct access *a, uint32_t db, const struct arg *key, int64_t idle, int freq)
 {
 	struct spot s;

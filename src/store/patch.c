@@ -107,6 +107,8 @@ bool key_made(struct access *a, uint32_t db, const struct arg *key, ref block)
 	struct spot s;
 	if (!spot_prepare(a, db, key, &s))
 		return false;
+	/* What was looked up were other keys. */
+	access_uses_again(a);
 	clock_set(block, clock_next(a, &s));
 	return spot_publish(&s, block, DUE_NONE);
 }

@@ -22,6 +22,7 @@ OWN = {"command-timeout", "crash-limit", "lock-timeout", "shm-dir", "snapshot-me
 REFUSED = {
     "min-replicas-to-write": None, "min-slaves-to-write": None,  # no replication
     "tls-port": None, "tls-cluster": ["yes", "YES"], "tls-replication": ["yes", "YES"],  # no TLS
+    "maxmemory-clients": ["9223372036854775808", "18446744073709551615"],  # the reference takes them for percents
     "activedefrag": ["yes", "YES"],   # the reference refuses it too, in words about its allocator
 }
 NOT_TRIED = {

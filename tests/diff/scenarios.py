@@ -141,6 +141,15 @@ wire("RESP3 and back", words("HELLO 3", "GET x", "HELLO", "HELLO 2", "GET x", "M
 wire("a null and an empty array in RESP3",
      words("HELLO 3", "GET x", "RANDOMKEY", "KEYS nosuch*", "CONFIG GET nosuch*", "GETEX x", "SET x 1 GET"))
 
+# Access clocks: with lfu-log-factor 0 each use counts, with lfu-decay-time 0 none is forgotten.
+wire("uses are counted under LFU",
+     words("CONFIG SET maxmemory-policy allkeys-lfu lfu-log-factor 0 lfu-decay-time 0", "SET a v", "OBJECT FREQ a", "GET a", "SET a 20000", "INCR a",
+           "APPEND a 34", "SETRANGE a 1 x", "SETBIT a 3 1", "OBJECT FREQ a", "OBJECT IDLETIME a", "STRLEN a", "TYPE a", "EXISTS a", "TTL a", "EXPIRE a 100",
+           "OBJECT FREQ a", "PERSIST a", "GETEX a EX 10", "GETRANGE a 0 1", "TOUCH a", "OBJECT FREQ a", "RENAME a b", "OBJECT FREQ b", "COPY b c", "OBJECT FREQ b",
+           "OBJECT FREQ c", "MOVE b 1", "SELECT 1", "OBJECT FREQ b", "MSET b x c y", "MSET b x c y", "MGET b c", "OBJECT FREQ b", "OBJECT FREQ c", "GETSET b z", "SETNX b y",
+           "OBJECT FREQ b", "SET b w KEEPTTL", "SET b x GET", "SET b y XX", "OBJECT FREQ b", "BITOP NOT b c", "OBJECT FREQ b", "OBJECT FREQ c", "OBJECT FREQ none", "OBJECT REFCOUNT c",
+           "CONFIG SET maxmemory-policy noeviction lfu-log-factor 10 lfu-decay-time 1", "OBJECT FREQ b"))
+
 # Authentication.
 SECRET = ("--requirepass", "secret")
 for texts in ([], ["AUTH"], ["AUTH wrong"], ["AUTH secret"], ["AUTH default secret"], ["AUTH nobody secret"], ["AUTH default wrong"],
@@ -326,7 +335,7 @@ def _(ours, theirs):
 OURS = {
     "Server": ["bulkhead_version"],
     "Memory": ["used_memory_store", "used_memory_processes"],
-    "Stats": ["read_retries", "lock_waits", "rollbacks", "pinned_reads", "store_growths"],
+    "Stats": ["read_retries", "lock_waits", "rollbacks", "pinned_reads", "store_growths", "evictions_by_clients"],
 }
 
 
