@@ -198,8 +198,13 @@ static void sync_now(struct aof_writer *w)
 	uint64_t offset;
 	enum sync_state s = sync_wait(&offset);
 	hear_thread(w, s, offset);
-	if (!w->seq || w->synced == w->offset)
+	if (!w->seq)
 		return;
+	if (w->synced == w->offset) {
+		/* By a rotation, or by a writer that could not say so any more. */
+		tell_durable(w, w->offset);
+		return;
+	}
 	int64_t began = clock_mono_us();
 	if (aof_file_sync(&w->file)) {
 		parts_distrust(w, errno);
