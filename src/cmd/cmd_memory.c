@@ -140,7 +140,7 @@ static void append_problems(struct buf *b, const struct memory_figures *m, uint3
 	if (ratio(m->active, m->used) > 1.4 && m->active - m->used > HOLES_MIN)
 		buf_printf(b, " * Holes: slabs in use take %.1f times what their blocks do. Blocks of other sizes than before were "
 			      "needed; it grows less again as keys come and go.\n", ratio(m->active, m->used));
-	if (config->maxmemory && m->used > config->maxmemory / 10 * 9)
+	if (config->maxmemory && config->maxmemory_policy == POLICY_NOEVICTION && m->used > config->maxmemory / 10 * 9)
 		buf_append_str(b, " * Limit: more than nine tenths of maxmemory are used.\n");
 	if (clients && m->clients / clients > CLIENT_MANY)
 		buf_printf(b, " * Clients: each has buffers of %llu bytes on average. CLIENT LIST shows who has most (tot-mem).\n",
