@@ -215,6 +215,17 @@ static void sync_now(struct aof_writer *w)
 }
 
 static int64_t sync_last; /* when the thread was last sent */
+static int64_t sync_took; /* by the last sync, ms */
+
+/*
+ * From the beginning of a sync to that of the next: what comes right behind the first is durable when the second ends, and that is to be within
+ * the second.
+ */
+static int64_t sync_every(void)
+{
+	int64_t most = SYNC_EVERY_MS / 2;
+	return SYNC_EVERY_MS - 2 * COLLECT_MS - (sync_took < most ? sync_took : most);
+}
 
 static void sync_beside(struct aof_writer *w, int64_t now)
 {
@@ -222,9 +233,10 @@ static void sync_beside(struct aof_writer *w, int64_t now)
 	enum sync_state s = sync_look(&offset);
 	if (s == SYNC_DONE || s == SYNC_FAILED) {
 		count_sync(sync_last * 1000);
+		sync_took = now - sync_last;
 		hear_thread(w, s, offset);
 	}
-	if (s == SYNC_RUNS || !w->seq || w->synced == w->offset || now - sync_last < SYNC_EVERY_MS)
+	if (s == SYNC_RUNS || !w->seq || w->synced == w->offset || now - sync_last < sync_every())
 		return;
 	sync_last = now;
 	atomic_store(&ring()->aof_syncing, 1);
@@ -356,7 +368,7 @@ static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 		return;
 	}
 	if (config->appendfsync == FSYNC_EVERYSEC && w->seq && w->synced != w->offset)
-		until = sync_age(now) ? SYNC_EVERY_MS / 10 : sync_last + SYNC_EVERY_MS - now;
+		until = sync_age(now) ? SYNC_EVERY_MS / 10 : sync_last + sync_every() - now;
 	ring_sleep(w->pos, until < 1 ? 1 : until, true);
 }
 
