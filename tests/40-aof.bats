@@ -324,6 +324,27 @@ status_is() { info_is aof_last_write_status "$1"; }
     expect OK SET a 1
 }
 
+@test "a start that cannot write it ends with status 1; what was in shared memory stays there" {
+    only_bulkhead
+    start_server
+    expect OK SET a 1
+    crash
+    ln -s nowhere/at/all "$SERVER_DIR/appendonlydir"
+    run -1 timeout 30 "$BULKHEAD_SERVER" --port "$PORT" --dir "$SERVER_DIR" --save "" --appendonly yes
+    [[ $output == *"The append only file in $SERVER_DIR/appendonlydir cannot be written. Exiting."*'The data stays in shared memory'* ]] || fail "$output"
+    rm "$SERVER_DIR/appendonlydir"
+    again --appendonly yes
+    expect '"1"' GET a
+    eventually 10 rewritten
+    files_agree
+    stop_server
+    rm -r "$SERVER_DIR/appendonlydir"
+    mkdir -p "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    run -1 timeout 30 "$BULKHEAD_SERVER" --port "$PORT" --dir "$SERVER_DIR" --save "" --appendonly yes
+    [[ $output == *'temp-rewriteaof.aof: Is a directory'*' cannot be written. Exiting.'* ]] || fail "$output"
+    same '' "$(shm_objects "$PORT")"
+}
+
 @test "switched on, and killed before the first base is there: the next start has the data" {
     only_bulkhead
     start_server

@@ -26,7 +26,8 @@ enum {
 };
 void aof_serve_news(const struct channel_request *r);
 
-/* The writer's exit status when not all it had could be made durable. */
+/* The writer's exit status: it could not begin; not all it had could be made durable. */
+#define AOF_WRITER_REFUSED 2
 #define AOF_WRITER_KEPT_BACK 3
 
 /*

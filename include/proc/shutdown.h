@@ -42,8 +42,8 @@ void shutdown_finish(void);
 /* The impatient way: kills what is left. What was to stay stays: the next start recovers it. */
 _Noreturn void shutdown_force(void);
 
-/* The end of a server that could not begin: its data cannot be loaded. Nothing stays. */
-_Noreturn void shutdown_failed(void);
+/* The end of a server that could not begin. `stays`: its data is in shared memory, and is left there; else all of it is on disk. */
+_Noreturn void shutdown_failed(bool stays);
 
 /* When shutdown_tick has something to do (monotonic ms), INT64_MAX if never. */
 int64_t shutdown_deadline(void);

@@ -25,6 +25,7 @@
 #include "proc/loads.h"
 #include "proc/process.h"
 #include "proc/saves.h"
+#include "proc/shutdown.h"
 #include "shm/control.h"
 
 #define FAILURES_FREE 3u    /* rewrites that may fail in a row before they are spaced out */
@@ -81,8 +82,19 @@ static void answer_waiting(void)
 	aof.nwaiting = 0;
 }
 
+/* A start that cannot have its append only file is none: nobody has been served yet. */
+static void judge_start(void)
+{
+	if (loads_let_in() || aof_is_ready() || atomic_load(&control->shutting_down))
+		return;
+	log_warning("The append only file in %s cannot be written. Exiting.", told->aof_dir);
+	shutdown_failed(aof.adopted);
+}
+
 void aof_writer_ended(int code, int status)
 {
+	if (code == CLD_EXITED && status == AOF_WRITER_REFUSED)
+		judge_start();
 	bool ended = code == CLD_EXITED && (status == 0 || status == AOF_WRITER_KEPT_BACK);
 	if (!ended)
 		return; /* another one goes on */
@@ -254,6 +266,8 @@ static void rewrite_ended(bool ok)
 		log_notice("Background AOF rewrite finished successfully");
 	else
 		log_warning("Background AOF rewrite failed");
+	if (!ok)
+		judge_start();
 }
 
 static void base_ended(bool ok, const struct save_base *base)

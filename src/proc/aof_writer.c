@@ -412,7 +412,7 @@ void aof_writer_main(const struct launch *l)
 	signal(SIGXFSZ, SIG_IGN);
 	w->order = atomic_load(&control->persistence.aof_order);
 	if (!store_attach(launch_store_fd()) || !parts_open(w))
-		_exit(2);
+		_exit(AOF_WRITER_REFUSED);
 	if (w->listed)
 		writer_tell(AOF_NEWS_ON, 0);
 	else if (atomic_load(&control->persistence.aof_on))

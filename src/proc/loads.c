@@ -216,10 +216,10 @@ void loads_ended(uint32_t slot, int code, int status)
 						: "ERR Error trying to load the RDB dump, check server logs.");
 	} else if (code == CLD_EXITED && status == LOADER_FAILED) {
 		log_warning("Fatal error loading the DB, check server logs. Exiting.");
-		shutdown_failed();
+		shutdown_failed(false);
 	} else if (++load.deaths == TRIES) {
 		log_warning("The %s has died %u times over this data. Exiting.", process_name(PROC_LOADER), load.deaths);
-		shutdown_failed();
+		shutdown_failed(false);
 	} else {
 		log_warning("Loading begins anew");
 		load.wish.load_again = true;

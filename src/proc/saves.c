@@ -347,7 +347,7 @@ void saves_ended(uint32_t ended, int code, int status)
 	slot = 0;
 	atomic_store(&control->persistence.save_since_ms, 0);
 	atomic_store(&control->persistence.saving, 0);
-	if (!ok && unlink(what.temp) && errno != ENOENT)
+	if (!ok && unlink(what.temp) && errno != ENOENT && errno != EROFS)
 		log_warning("Cannot remove %s: %s", what.temp, strerror(errno));
 	tell_end(ok, code, status);
 	if (reason == FOR_BASE) {

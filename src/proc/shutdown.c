@@ -223,12 +223,17 @@ static void go_on(void)
 	notify_ready();
 }
 
+static void leave_data(void)
+{
+	log_notice("The data stays in shared memory '%s'", control->store_name);
+}
+
 static void leave_store(void)
 {
 	if (aof_kept_back())
 		log_warning("What the append only file lacks stays in shared memory '%s' for the next start", control->store_name);
 	else if (how == SHUTDOWN_WARM && !loads_under_way())
-		log_notice("The data stays in shared memory '%s'", control->store_name);
+		leave_data();
 	else
 		instance_remove_store();
 }
@@ -256,13 +261,16 @@ static void end_all_at_once(void)
 	}
 }
 
-void shutdown_failed(void)
+void shutdown_failed(bool stays)
 {
 	atomic_store(&control->shutting_down, 1);
 	end_all_at_once();
 	listen_close();
 	instance_remove_pid();
-	instance_remove_store();
+	if (stays)
+		leave_data();
+	else
+		instance_remove_store();
 	exit(1);
 }
 

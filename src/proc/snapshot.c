@@ -188,9 +188,12 @@ static uint64_t count_keys(void)
 /* Says what has failed, if it was not the supervisor that wanted the end. */
 static bool failed(const struct snapshot_task *t, const char *doing, const char *path, int why)
 {
-	if (!stop_requested())
-		log_warning("%s failed: cannot %s %s: %s", t->purpose == SAVE_BASE ? "Rewriting the append only file" : "Saving the DB", doing,
-			    path, strerror(why));
+	if (stop_requested())
+		return false;
+	if (t->purpose == SAVE_BASE)
+		log_warning("Rewriting the append only file failed: cannot %s %s: %s", doing, path, strerror(why));
+	else
+		log_warning("Saving the DB failed: cannot %s %s in %s: %s", doing, path, config->dir, strerror(why));
 	return false;
 }
 
