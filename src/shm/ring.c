@@ -11,12 +11,14 @@
 #include "shm/ring.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/panic.h"
 #include "base/stop.h"
 #include "journal.h"
@@ -27,6 +29,8 @@
 #define INLINE_SUM (64u << 10)  /* of a transaction; further effects go into blocks, so that a record always fits into the ring */
 #define CHUNK_BYTES (1u << 20)  /* such a block, for many short effects */
 #define WAIT_MS 100
+#define LOOK_NS 500000u /* for what is to become durable; longer than a fast disk takes */
+#define IN_VAIN 16
 
 /* ---- the record of the running transaction ---- */
 
@@ -276,12 +280,39 @@ int ring_wait_room(void)
 	}
 }
 
+static bool is_durable(struct ring *r, uint64_t offset)
+{
+	return atomic_load_explicit(&r->durable, memory_order_acquire) >= offset || !ring_is_on();
+}
+
+/*
+ * A fast disk takes less time than going to sleep and being woken: looks again for a while, and gives way to whoever wants the core. Who has
+ * looked in vain sleeps at once the next times.
+ */
+static bool look_for_durable(struct ring *r, uint64_t offset)
+{
+	static int patience = 1;
+	if (patience < 1) {
+		patience++;
+		return false;
+	}
+	for (uint64_t start = clock_mono_ns(); clock_mono_ns() - start < LOOK_NS;) {
+		sched_yield();
+		if (is_durable(r, offset))
+			return true;
+	}
+	patience = -IN_VAIN;
+	return false;
+}
+
 bool ring_wait_durable(uint64_t offset)
 {
 	struct ring *r = ring();
+	if (is_durable(r, offset) || look_for_durable(r, offset))
+		return true;
 	for (;;) {
 		uint32_t seen = atomic_load(&r->durable_moved);
-		if (atomic_load(&r->durable) >= offset || !ring_is_on())
+		if (is_durable(r, offset))
 			return true;
 		if (atomic_load(&r->failed))
 			return false;
