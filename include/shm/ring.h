@@ -102,7 +102,10 @@ void ring_recover(uint32_t id);
 /* Whether a transaction has a good chance of room, and the log can be written. */
 bool ring_has_room(void);
 
-/* Waits until it has, or the command is cancelled, or the process is to end. Holds nothing. 0, or the errno for which the log cannot be written. */
+/*
+ * Waits until it has, or the command is cancelled. Holds nothing. 0, or the errno for which the log cannot be written. A process that is to end
+ * waits on: its client's command is half done, and the consumer ends after it.
+ */
 int ring_wait_room(void);
 
 /* ---- durability ---- */

@@ -61,6 +61,9 @@ struct access_log access_take_log(void);
 /* The errno of ACCESS_NOT_LOGGED. */
 int access_log_errno(void);
 
+/* The errno for which the log cannot be written at present; 0: it can, or there is none. */
+int access_log_failed(void);
+
 /* Attaches this process to the store on descriptor `fd` (see shm/region.h) under its slot. False: no memory for the slot. */
 bool store_attach(int fd);
 

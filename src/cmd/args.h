@@ -19,6 +19,7 @@ void reply_not_integer(struct cmd *c);
 /* No memory for what the command would do: the error, in place of what was replied so far. Returns CMD_ABORT, to be
  * returned at once. */
 #define OOM_ERROR "OOM command not allowed when used memory > 'maxmemory'."
+#define NOT_LOGGED_ERROR "MISCONF Errors writing to the AOF file: %s"
 #define CANCELLED_ERROR "TIMEOUT The command ran longer than command-timeout and was undone."
 enum cmd_result reply_oom(struct cmd *c);
 

@@ -7,14 +7,22 @@
  */
 #include "args.h"
 
+#include <string.h>
+
 #include "base/config.h"
 #include "base/num.h"
 #include "base/version.h"
 #include "shm/control.h"
+#include "store/access.h"
 
 enum cmd_result cmd_ping(struct cmd *c)
 {
-	if (c->argc > 2)
+	int failed = access_log_failed();
+
+	/* Who asks how the server is learns that it takes no writes. */
+	if (__builtin_expect(failed != 0, 0))
+		reply_errorf(c->out, NOT_LOGGED_ERROR, strerror(failed));
+	else if (c->argc > 2)
 		reply_arity(c);
 	else if (c->argc == 2)
 		reply_bulk(c->out, c->argv[1].p, c->argv[1].n);

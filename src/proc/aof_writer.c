@@ -13,6 +13,7 @@
  * A second writer cannot be: the supervisor starts one when the one before is reaped.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -275,6 +276,12 @@ static bool held_up(int64_t now)
 
 /* ---- the end ---- */
 
+/* What cannot be written yet may fill the ring, so this is no sleep for more of it. An order ends it. */
+static void wait_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
 /* All that is in the ring into the file, and that to the disk. */
 static bool finish(struct aof_writer *w)
 {
@@ -282,7 +289,7 @@ static bool finish(struct aof_writer *w)
 		copy_all(w);
 		if (w->offset == atomic_load(&ring()->offset))
 			break;
-		ring_sleep(w->pos, RETRY_MS, false);
+		wait_ms(RETRY_MS);
 	}
 	bool all = w->offset == atomic_load(&ring()->offset);
 	sync_now(w);
@@ -373,7 +380,7 @@ static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 	}
 	int64_t until = LOOK_MS;
 	if (w->failed && w->listed) {
-		ring_sleep(w->pos, RETRY_MS, false);
+		wait_ms(RETRY_MS);
 		return;
 	}
 	if (wrote && config->appendfsync == FSYNC_ALWAYS) {
@@ -408,7 +415,7 @@ static void step(struct aof_writer *w)
 	bool wrote = !waits && copy_all(w);
 	if (waits) {
 		sync_beside(w, now);
-		ring_sleep(w->pos, RETRY_MS, false);
+		wait_ms(RETRY_MS);
 	} else {
 		make_durable(w, now);
 	}

@@ -255,15 +255,14 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *wa
 	atomic_fetch_sub(waiters, 1);
 }
 
-static bool has_room(struct ring *r)
+static bool has_room(void)
 {
-	return ring_fill() <= RING_BYTES / 4 * 3 &&
-	       __atomic_load_n(&r->referenced_in, __ATOMIC_RELAXED) - atomic_load(&r->referenced_out) <= RING_REFERENCED_MAX;
+	return ring_fill() <= RING_BYTES / 4 * 3 && ring_referenced() <= RING_REFERENCED_MAX;
 }
 
 bool ring_has_room(void)
 {
-	return has_room(ring()) && atomic_load_explicit(&ring()->failed, memory_order_relaxed) == 0;
+	return has_room() && atomic_load_explicit(&ring()->failed, memory_order_relaxed) == 0;
 }
 
 int ring_wait_room(void)
@@ -273,7 +272,7 @@ int ring_wait_room(void)
 		uint32_t seen = atomic_load(&r->room_moved), failed = atomic_load(&r->failed);
 		if (failed)
 			return (int)failed;
-		if (!ring_is_on() || has_room(r) || cancel_requested() || stop_requested())
+		if (!ring_is_on() || has_room() || cancel_requested())
 			return 0;
 		ring_wake();
 		sleep_on(&r->room_moved, seen, &r->room_waiters);

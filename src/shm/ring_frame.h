@@ -65,6 +65,13 @@ static inline uint64_t ring_fill(void)
 	return atomic_load_explicit(&ring()->tail, memory_order_acquire) - consumed;
 }
 
+/* Bytes in blocks that the ring refers to. What came out is read first, for it is never more than what had come in by then. */
+static inline uint64_t ring_referenced(void)
+{
+	uint64_t out = atomic_load_explicit(&ring()->referenced_out, memory_order_acquire);
+	return __atomic_load_n(&ring()->referenced_in, __ATOMIC_ACQUIRE) - out;
+}
+
 #define SELECT_MAX 48u
 
 /* SELECT as RESP; returns its length. */

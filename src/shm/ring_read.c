@@ -179,9 +179,7 @@ uint64_t ring_rotations(uint64_t *where)
 
 uint64_t ring_memory(void)
 {
-	struct ring *r = ring();
-	uint64_t blocks = __atomic_load_n(&r->referenced_in, __ATOMIC_RELAXED) - atomic_load(&r->referenced_out);
-	return (atomic_load(&r->backed) ? RING_BYTES : 0) + PAGE_BYTES + blocks;
+	return (atomic_load(&ring()->backed) ? RING_BYTES : 0) + PAGE_BYTES + ring_referenced();
 }
 
 /* ---- sleeping ---- */

@@ -74,6 +74,11 @@ int access_log_errno(void)
 	return log_errno;
 }
 
+int access_log_failed(void)
+{
+	return attached && ring_is_on() ? (int)atomic_load_explicit(&ring()->failed, memory_order_relaxed) : 0;
+}
+
 void access_loads(bool yes)
 {
 	the_access.loads = yes;
@@ -198,9 +203,14 @@ static void refresh_clocks(struct access *a)
 	}
 }
 
-/* What was read is in the log up to there, or has been since before the log was on. */
+/*
+ * What was seen is in the log up to there, or has been since before the log was on. Who names no keys may have seen any: all that is there
+ * by now, for a writer that began below a pin commits after it, and is seen.
+ */
 static void note_logged(const struct access *a)
 {
+	if (a->nstripes == 0)
+		awaited.any = atomic_load(&ring()->offset);
 	for (uint32_t i = 0; i < a->nstripes; i++) {
 		uint64_t at = atomic_load_explicit(&store_stripe(a->stripes[i])->logged, memory_order_acquire);
 		awaited.any = at > awaited.any ? at : awaited.any;
@@ -227,10 +237,9 @@ static int read_pinned(struct access *a, access_body *body, void *arg)
 	a->pin = pin_take();
 	if (pin_is_none(a->pin))
 		return ACCESS_CANCELLED;
-	/* Any of what it sees; all of it was committed before the pin. */
-	if (ring_is_on())
-		awaited.any = atomic_load(&ring()->offset);
 	int r = body(a, arg);
+	if (ring_is_on())
+		note_logged(a);
 	pin_release(a->pin);
 	return r;
 }
@@ -256,8 +265,11 @@ static int run_read(struct access *a, access_body *body, void *arg)
 
 /* ---- writing ---- */
 
-static int roll_back(int result)
+static int roll_back(const struct access *a, int result)
 {
+	/* The reply may tell why not. */
+	if (ring_is_on())
+		note_logged(a);
 	txn_rollback();
 	count_held_up(COUNTER_ROLLBACKS);
 	return result;
@@ -272,8 +284,18 @@ static int wait_for_log(void)
 	return log_errno;
 }
 
+/* It has committed: what its reply depends on. One that changed nothing has only read. */
+static void note_written(const struct access *a, uint64_t logged_before)
+{
+	if (txn_logged() == logged_before)
+		note_logged(a);
+	else
+		awaited.own = awaited.any = txn_logged();
+}
+
 static int run_write(struct access *a, access_body *body, void *arg, bool all)
 {
+	uint64_t logged_before = txn_logged();
 	for (;;) {
 		if (ring_is_on() && !ring_has_room() && wait_for_log() != 0)
 			return ACCESS_NOT_LOGGED;
@@ -296,16 +318,16 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 		/* From here on it takes the time it takes; asked only afterwards, so that what is committed is not called cancelled. */
 		deadline_settle();
 		if (cancel_requested())
-			return roll_back(ACCESS_CANCELLED);
+			return roll_back(a, ACCESS_CANCELLED);
 		if (r == BODY_ABORT || a->no_memory)
-			return roll_back(r == BODY_ABORT ? r : ACCESS_NO_MEMORY);
+			return roll_back(a, r == BODY_ABORT ? r : ACCESS_NO_MEMORY);
 #ifdef BULKHEAD_DEBUG
 		if (!a->effects && txn_changed())
 			panic("a command changed the store and handed over no effect");
 #endif
 		if (txn_commit()) {
 			if (ring_is_on())
-				awaited.own = awaited.any = txn_logged();
+				note_written(a, logged_before);
 			return r;
 		}
 	}

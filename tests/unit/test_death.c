@@ -876,6 +876,15 @@ static bool same(const struct buf *x, const struct buf *y)
 	return x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
 }
 
+/* Whose replies wait for what the operation has logged: readers of what it has changed. */
+static bool known_to_stripes(void)
+{
+	for (uint32_t s = 0; s < STRIPES; s++)
+		if (atomic_load(&store_stripe(s)->logged) == atomic_load(&ring()->offset))
+			return true;
+	return false;
+}
+
 static bool check_recovered(const char *what)
 {
 	char why[256];
@@ -893,6 +902,9 @@ static bool check_recovered(const char *what)
 	bool is_old = log_now.len == 0 && same(&content, &old_content), is_new = same(&log_now, &new_log) && same(&content, &new_content);
 	if (!CHECKF(is_old || is_new, "%s, death %u/%u, %s: the log and the data differ:\n%.*s# log:\n%.*s", now_op->name, now_state,
 		    now_medic_state, what, (int)content.len, content.data, log_now.len < 2000 ? (int)log_now.len : 2000, log_now.data))
+		return false;
+	if (is_new && log_now.len && !CHECKF(known_to_stripes(), "%s, death %u/%u, %s: no stripe has the log's offset", now_op->name,
+					     now_state, now_medic_state, what))
 		return false;
 	/* Somebody else can write all of it, and the store is still in order then. */
 	for (uint32_t db = 0; db < DATABASES; db++)

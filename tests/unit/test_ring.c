@@ -235,6 +235,133 @@ static void test_failed(void)
 	end_log();
 }
 
+/* ---- what replies depend on ---- */
+
+static int seeing_body(struct access *a, void *arg)
+{
+	struct view v;
+	key_find(a, 0, a->plan->keys[0], &v);
+	return *(int *)arg;
+}
+
+static int looking_body(struct access *a, void *arg)
+{
+	(void)a, (void)arg;
+	return 0;
+}
+
+/* Runs one that changes nothing, if only because it is rolled back. How much of the log its reply depends on. */
+static struct access_log seen(enum plan_kind kind, const char *key, int result)
+{
+	struct arg name = ARG(key);
+	const struct arg *keys[] = {&name};
+	struct plan p = {.kind = kind, .now = fixture_now, .nkeys = *key ? 1 : 0, .keys = keys};
+	CHECK_INT(access_run(&p, *key ? seeing_body : looking_body, &result), result);
+	return access_take_log();
+}
+
+static int setting_child(void *arg)
+{
+	return set_one(0, arg, "v", 1);
+}
+
+/* Another process sets it. Returns the offset behind that. */
+static uint64_t set_by_another(const char *key)
+{
+	CHECK_INT(reap_child(fork_as(3, setting_child, (void *)(uintptr_t)key)), 0);
+	return atomic_load(&ring()->offset);
+}
+
+static void test_what_is_seen(void)
+{
+	begin_log();
+	access_take_log();
+	uint64_t first = set_by_another("first"), second = set_by_another("second");
+	CHECK_UINT(seen(PLAN_READ, "first", 0).any, first);
+	CHECK_UINT(seen(PLAN_READ_LONG, "first", 0).any, first);
+	/* A write that finds nothing to do has read, and so has one that fails. */
+	CHECK_UINT(seen(PLAN_WRITE, "second", 0).any, second);
+	CHECK_UINT(seen(PLAN_WRITE, "second", 1).any, second);
+	CHECK_UINT(seen(PLAN_WRITE, "second", 0).own, 0);
+	/* Who names no keys may have seen any. */
+	CHECK_UINT(seen(PLAN_READ, "", 0).any, second);
+	CHECK_UINT(seen(PLAN_WRITE_ALL, "", 0).any, second);
+	CHECK_INT(set_one(0, "own", "1", 1), 0);
+	struct access_log own = access_take_log();
+	CHECK_UINT(own.any, atomic_load(&ring()->offset));
+	CHECK_UINT(own.own, own.any);
+	/* Of several commands it is the most. */
+	uint64_t last = set_by_another("last"), any = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		struct arg name = ARG(i ? "first" : "last");
+		const struct arg *keys[] = {&name};
+		struct plan p = {.kind = i ? PLAN_WRITE : PLAN_READ, .now = fixture_now, .nkeys = 1, .keys = keys};
+		CHECK_INT(access_run(&p, seeing_body, &(int){0}), 0);
+	}
+	any = access_take_log().any;
+	CHECK_UINT(any, last);
+	end_log();
+}
+
+static int began[2];
+
+static int slow_body(struct access *a, void *arg)
+{
+	static bool told;
+	struct arg *key = arg;
+	if (!key_set_string(a, 0, key, "late", 4, ENC_AUTO, DUE_NONE))
+		return 1;
+	effect(a, 0, 3, (struct arg[]){ARG("SET"), *key, ARG("late")});
+	if (!told && write(began[1], "x", 1) == 1)
+		told = true;
+	usleep(100000);
+	return 0;
+}
+
+static int slow_child(void *arg)
+{
+	struct arg key = ARG("slow");
+	const struct arg *keys[] = {&key};
+	struct plan p = {.kind = PLAN_WRITE, .now = fixture_now, .nkeys = 1, .keys = keys};
+	(void)arg;
+	return access_run(&p, slow_body, &key);
+}
+
+static bool look_for_slow(void *arg, const char *key, size_t klen, const struct view *v)
+{
+	(void)v;
+	*(bool *)arg |= klen == 4 && memcmp(key, "slow", 4) == 0;
+	return true;
+}
+
+static int walking_body(struct access *a, void *arg)
+{
+	*(bool *)arg = false;
+	db_walk(a, 0, look_for_slow, arg);
+	return 0;
+}
+
+/* A pin shows what was begun before it, which commits after it. */
+static void test_seen_under_a_pin(void)
+{
+	char c;
+	bool found;
+	REQUIRE(pipe(began) == 0);
+	begin_log();
+	access_take_log();
+	pid_t p = fork_as(3, slow_child, NULL);
+	REQUIRE(read(began[0], &c, 1) == 1);
+	struct plan plan = {.kind = PLAN_READ_LONG, .now = fixture_now};
+	CHECK_INT(access_run(&plan, walking_body, &found), 0);
+	CHECK(found);
+	CHECK(atomic_load(&ring()->offset) > stream_at);
+	CHECK_UINT(access_take_log().any, atomic_load(&ring()->offset));
+	CHECK_INT(reap_child(p), 0);
+	end_log();
+	close(began[0]);
+	close(began[1]);
+}
+
 /* ---- cuts ---- */
 
 struct transfer {
@@ -430,6 +557,8 @@ int main(void)
 	RUN(test_large);
 	RUN(test_full);
 	RUN(test_failed);
+	RUN(test_what_is_seen);
+	RUN(test_seen_under_a_pin);
 	RUN(test_cuts);
 	RUN(test_switched_on_under_load);
 	return test_done();
