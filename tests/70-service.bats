@@ -575,6 +575,32 @@ title_of() { tr '\0' ' ' <"/proc/$1/cmdline" | sed 's/ *$//'; }
     dead "$SERVER_PID"
 }
 
+@test "SysV script: stop waits for the last save, however long it takes" {
+    start_service
+    echo STOP_SECONDS=1 >>"$PLACE/etc/default/bulkhead"
+    for i in {1..100}; do echo "SET k$i v$i"; done | q >/dev/null
+    expect OK CONFIG SET rdb-key-save-delay 40000
+    service stop
+    dead "$SERVER_PID"
+    grep -q 'bye bye' "$SERVER_LOG"
+    service start
+    SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+    same 100 "$(q DBSIZE)"
+    # One that cannot save is killed, and its data is there.
+    expect OK CONFIG SET rdb-key-save-delay 0
+    expect OK SET more 1
+    rm "$PLACE/var/lib/bulkhead/dump.rdb"
+    mkdir "$PLACE/var/lib/bulkhead/dump.rdb"
+    service stop
+    dead "$SERVER_PID"
+    grep -q 'Saving has failed: the server goes on' "$SERVER_LOG"
+    rmdir "$PLACE/var/lib/bulkhead/dump.rdb"
+    service start
+    SERVER_PID=$(<"$PLACE/run/bulkhead/bulkhead.pid")
+    same 101 "$(q DBSIZE)"
+    service stop
+}
+
 @test "the scripts are sound for every shell" {
     for script in "$SCRIPT" "$ROOT/init/bulkhead.openrc"; do
         sh -n "$script"
@@ -617,6 +643,20 @@ END
     q CLIENT KILL TYPE normal >/dev/null
     q DEBUG SEGFAULT >/dev/null 2>&1 || true
     q INFO >/dev/null
+    q CONFIG SET command-timeout 0 appendonly yes appendfsync always >/dev/null
+    q SET a b >/dev/null
+    q BGREWRITEAOF >/dev/null
+    eventually 30 idle_aof
+    q CONFIG SET appendfsync everysec >/dev/null
+    q SET a c >/dev/null
+    q SAVE >/dev/null
+    q BGSAVE >/dev/null
+    q DEBUG RELOAD >/dev/null
+    q DEBUG LOADAOF >/dev/null
+    q CONFIG SET maxmemory 1mb maxmemory-policy allkeys-lru >/dev/null
+    q DEBUG POPULATE 20000 >/dev/null || true
+    q SET a d >/dev/null
+    q CONFIG SET maxmemory 0 save "3600 1" >/dev/null
     kill -HUP "$SERVER_PID"
     q FLUSHALL >/dev/null
     kill -USR2 "$SERVER_PID"
@@ -626,6 +666,7 @@ END
     wait "$tracer" || true
     "$ROOT/tests/lib/calls" "$PLACE/lib/systemd/system/bulkhead.service" "$BATS_TEST_TMPDIR/trace"
 }
+idle_aof() { [[ $(field aof_rewrite_in_progress persistence)$(field aof_rewrite_scheduled persistence) == 00 ]]; }
 pongs() { [[ $(q PING 2>/dev/null) == PONG ]]; }
 
 # openrc FUNCTION: calls it with the helpers that openrc-run offers to a script, which say how they were called.

@@ -49,6 +49,7 @@ exec unshare --mount --pid --fork --kill-child sh -ec '
     mkdir "\$root/dev/shm"
     mount -t tmpfs -o size=64m,mode=1777 none "\$root/dev/shm"
     mount -t proc none "\$root/proc"
+    mount --bind "\$root/data" "\$root/data"
     mount -o remount,bind,ro "\$root"
     $(enter)' sh "\$@"
 END
@@ -66,6 +67,7 @@ address() {
     bytes=$(du -s --apparent-size -B1 "$IMAGE/root" | cut -f 1)
     ((bytes < 5000000)) || fail "$bytes bytes"
     same $'bin/bulkhead-server\netc/bulkhead.conf' "$(cd "$IMAGE/root" && find . -type f -printf '%P\n' | sort)"
+    same $'bin/bulkhead-check-aof\nbin/bulkhead-check-rdb' "$(cd "$IMAGE/root" && find . -type l -printf '%P\n' | sort)"
     run file -b "$IMAGE/root/bin/bulkhead-server"
     [[ $status != 0 || $output != *interpreter* ]]
 }
@@ -100,7 +102,7 @@ address() {
 @test "the server runs as process 1 of a container with a read-only root and 64 MB of /dev/shm" {
     unshare --mount --pid --fork mount -t proc none /proc 2>/dev/null || skip "no name spaces are to be had"
     mkdir -p "$IMAGE/root/dev" "$IMAGE/root/proc"
-    contained like_docker
+    contained like_docker --save "3600 1"
     local inside
     inside=$(pgrep -P "$SERVER_PID")
     same PONG "$(redis-cli -h "$(address)" -p "$PORT" PING)"
@@ -119,6 +121,12 @@ address() {
     kill -TERM "$inside"
     wait "$SERVER_PID"
     grep -q 'bye bye' "$SERVER_LOG"
+    # The next container has the volume.
+    contained like_docker --save "3600 1"
+    same 100000 "$(q DBSIZE)"
+    kill -KILL "$SERVER_PID"
+    wait "$SERVER_PID" || true
+    chroot "$IMAGE/root" /bin/bulkhead-check-rdb /data/dump.rdb | grep -q 'RDB looks OK'
 }
 upgraded() { (($(grep -c 'Ready to accept' "$SERVER_LOG") == 2)); }
 pongs() { [[ $(q PING 2>/dev/null) == PONG ]]; }
