@@ -393,6 +393,25 @@ all_there_and_new() { same 101 "$(q DBSIZE)"; same OK "$(q DEBUG FSCK)"; }
 # increment: the file that the log goes to.
 increment() { echo "$OWN_DIR"/appendonlydir/appendonly.aof.*.incr.aof; }
 
+@test "appendonly yes where there is an RDB alone: as with redis-server it is not loaded, and the log says so" {
+    rdb 10
+    start_server --appendonly yes
+    expect '(integer) 0' DBSIZE
+    grep -q 'the server starts empty. dump.rdb is not loaded' "$SERVER_LOG"
+    stop_server
+    # The way that keeps the data.
+    rm -r "$OWN_DIR/appendonlydir"
+    start_server
+    expect '(integer) 10' DBSIZE
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    stop_server
+    start_server --appendonly yes
+    expect '(integer) 10' DBSIZE
+    stop_server
+}
+rewritten() { [[ $(field aof_rewrite_in_progress persistence)$(field aof_rewrite_scheduled persistence) == 00 ]]; }
+
 @test "with an append only file: who goes on with shared memory, and when the files count" {
     start_server --appendonly yes
     q SET a 1

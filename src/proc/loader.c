@@ -423,6 +423,9 @@ static bool load_aof(struct buf *why)
 		return false;
 	if (why->len)
 		log_warning("%.*s", (int)why->len, why->data);
+	if (r == AOF_LOAD_ABSENT && access(config->dbfilename, F_OK) == 0)
+		log_warning("appendonly is yes and there is no append only file: the server starts empty. %s is not loaded, and the next save will replace it. "
+			    "To go on with its data, start with appendonly no, then CONFIG SET appendonly yes", config->dbfilename);
 	if (r != AOF_LOAD_OK)
 		return true;
 	progress(atomic_load(&notes()->load_total));
