@@ -96,6 +96,7 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     refused_in_file "loadmodule /lib/x.so" 'modules cannot be loaded: what they would check or forbid is not there'
     refused_in_file "search.maxsize 5" 'a parameter of a module, and modules cannot be loaded'
     refused_in_file "min-replicas-to-write 1" 'this version does not replicate: the only value is "0"'
+    refused_in_file "aof-timestamp-enabled yes" 'this version writes no times into the append only file: the only value is "no"'
     refused_in_file "sentinel monitor x" 'sentinel directive while not in sentinel mode'
     expect OK CONFIG SET appendonly no save "" tls-port 0 maxmemory-policy noeviction
 }

@@ -23,6 +23,7 @@ REFUSED = {
     "min-replicas-to-write": None, "min-slaves-to-write": None,  # no replication
     "tls-port": None, "tls-cluster": ["yes", "YES"], "tls-replication": ["yes", "YES"],  # no TLS
     "maxmemory-clients": ["9223372036854775808", "18446744073709551615"],  # the reference takes them for percents
+    "aof-timestamp-enabled": ["yes", "YES"],
     "activedefrag": ["yes", "YES"],   # the reference refuses it too, in words about its allocator
 }
 NOT_TRIED = {
