@@ -245,6 +245,109 @@ status_is() { info_is aof_last_write_status "$1"; }
     done
 }
 
+@test "what needs no room in a log that cannot be written goes on: checks, loading, and says what is wrong otherwise" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    fault 'write 28'
+    q SET a 1 >/dev/null
+    eventually 5 status_is err
+    expect OK DEBUG FSCK
+    expect OK DEBUG SET-ACTIVE-EXPIRE 0
+    expect '(error) MISCONF Errors writing to the AOF file: No space left on device' DEBUG POPULATE 10
+    expect OK DEBUG RELOAD
+    expect '"1"' GET a
+    fault
+    eventually 5 status_is ok
+    files_agree
+    stop_server
+}
+
+@test "switched off for a while, and killed: a start with it begins with a new base" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    expect OK CONFIG SET appendonly no
+    expect OK SET a 2
+    crash
+    again --appendonly yes
+    expect OK SET b 1
+    eventually 10 rewritten
+    same "file appendonly.aof.2.base.rdb seq 2 type b" "$(manifest | head -n 1)"
+    crash
+    forget
+    again --appendonly yes
+    same "2 1" "$(q MGET a b | paste -sd' ')"
+    stop_server
+}
+
+@test "everything is killed while it is switched off: a start with it has it on" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    expect OK SET a 1
+    fault 'write 28'
+    expect OK SET a 2
+    eventually 5 status_is err
+    q CONFIG SET appendonly no >/dev/null 2>&1 3>&- &
+    eventually 5 info_is aof_enabled 0
+    crash
+    fault
+    again --appendonly yes
+    expect OK SET b 1
+    eventually 10 rewritten
+    crash
+    forget
+    again --appendonly yes
+    same "2 1" "$(q MGET a b | paste -sd' ')"
+    stop_server
+}
+
+# Slow syncs keep the writer from its orders: each sync of `always` takes that long.
+@test "switched off when a base lies ready: what came after the base is in the files" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes --appendfsync always
+    fault 'slow 1000'
+    q SET a 1 >/dev/null 3>&- &
+    eventually 5 test -s "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 5 logged 'rewriting terminated with success'
+    q SET a 2 >/dev/null 3>&- &
+    expect OK CONFIG SET appendonly no
+    fault
+    same $'file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i' "$(manifest)"
+    files_agree
+    stop_server
+}
+
+@test "off and on again at once, and the writer killed over it: who asked is answered, and it can be rewritten" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    fault 'slow 30000'
+    expect OK SET a 1
+    eventually 5 info_is aof_pending_bio_fsync 1
+    q CONFIG SET appendonly no >"$BATS_TEST_TMPDIR/off" 3>&- &
+    local off=$!
+    eventually 5 info_is aof_enabled 0
+    expect OK CONFIG SET appendonly yes
+    fault
+    kill -KILL "$(writer)"
+    eventually 10 dead "$off"
+    same OK "$(<"$BATS_TEST_TMPDIR/off")"
+    eventually 10 rewritten
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET a 2
+    files_agree
+    stop_server
+}
+
 @test "a limit of the size of files is met like a full disk" {
     only_bulkhead
     start_server --appendonly yes

@@ -68,7 +68,7 @@ enum aof_found aof_manifest_read(struct aof_manifest *m, int dir, const char *na
  */
 int aof_manifest_write(const struct aof_manifest *m, int dir, const char *name);
 
-/* The same in two steps: the temporary file, whose name goes to `temp`, and its renaming. */
+/* The same in two steps: the temporary file, whose name goes to `temp`, and its renaming, which may also return 1: in place, but not synced (errno). */
 int aof_manifest_stage(const struct aof_manifest *m, int dir, const char *name, char temp[AOF_NAME_MAX]);
 int aof_manifest_commit(int dir, const char *temp, const char *name);
 

@@ -15,7 +15,7 @@
 /* What the writer tells (REQUEST_AOF). */
 struct aof_news {
 	uint32_t what;
-	uint32_t unused;
+	uint32_t order; /* control->persistence.aof_order as the writer began: of an older one only AOF_NEWS_BASE_IN counts */
 	int64_t number;
 };
 enum {

@@ -19,6 +19,7 @@ struct plan {
 	enum plan_kind kind;
 	bool pausable;             /* a client's write: not while CLIENT PAUSE holds up writers */
 	bool client;               /* a client's command: not while data is loaded */
+	bool unlogged;             /* hands over no effects, so it needs no room in the log */
 	uint32_t db;               /* the session's database */
 	int64_t now;               /* wall clock, ms, for all of the command */
 	uint32_t nkeys;

@@ -4,12 +4,14 @@
  */
 #include "args.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/config.h"
 #include "base/num.h"
 #include "base/stop.h"
 #include "shm/control.h"
+#include "store/access.h"
 
 #define COPY_STEP (64u << 10) /* between two looks whether the copy is still worth finishing */
 
@@ -54,6 +56,13 @@ enum cmd_result reply_cancelled(struct cmd *c)
 {
 	cmd_start_over(c);
 	reply_error(c->out, CANCELLED_ERROR);
+	return CMD_ABORT;
+}
+
+enum cmd_result reply_not_logged(struct cmd *c)
+{
+	cmd_start_over(c);
+	reply_errorf(c->out, NOT_LOGGED_ERROR, strerror(access_log_errno()));
 	return CMD_ABORT;
 }
 

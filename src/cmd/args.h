@@ -26,6 +26,9 @@ enum cmd_result reply_oom(struct cmd *c);
 /* The command was cancelled: says so in place of what was replied so far. Returns CMD_ABORT. */
 enum cmd_result reply_cancelled(struct cmd *c);
 
+/* -MISCONF: the log cannot be written (ACCESS_NOT_LOGGED). */
+enum cmd_result reply_not_logged(struct cmd *c);
+
 /* A string value, whatever its length: CMD_LONG when that must be done under a pin. */
 enum cmd_result reply_value(struct cmd *c, const struct view *v);
 

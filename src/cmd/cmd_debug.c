@@ -191,7 +191,7 @@ static int nothing(struct access *a, void *arg)
  */
 static void switch_expirer(struct cmd *c, uint32_t bit, bool pause)
 {
-	struct plan plan = {.kind = PLAN_WRITE_ALL, .db = cmd_db(c), .now = c->session->now};
+	struct plan plan = {.kind = PLAN_WRITE_ALL, .unlogged = true, .db = cmd_db(c), .now = c->session->now};
 
 	switch_bit(bit, pause);
 	if (!pause) {

@@ -101,7 +101,7 @@ static int fsck_body(struct access *a, void *arg)
 
 void debug_fsck(struct cmd *c)
 {
-	struct plan plan = {.kind = PLAN_WRITE_ALL, .db = cmd_db(c), .now = c->session->now};
+	struct plan plan = {.kind = PLAN_WRITE_ALL, .unlogged = true, .db = cmd_db(c), .now = c->session->now};
 
 	run(c, &plan, fsck_body, c);
 }
@@ -338,6 +338,8 @@ static bool ended_early(struct populate *p, int result, int64_t since)
 	if (result == ACCESS_CANCELLED || late)
 		reply_errorf(p->c->out, "TIMEOUT The command ran longer than command-timeout; the first %lld keys stay.",
 			     (long long)p->done);
+	else if (result == ACCESS_NOT_LOGGED)
+		reply_not_logged(p->c);
 	else if (result != CMD_DONE || store_over_limit())
 		reply_error(p->c->out, "OOM command not allowed when used memory > 'maxmemory'.");
 	else if (stop_requested())

@@ -179,12 +179,6 @@ static int run_handler(struct access *a, void *arg)
 	return c->row->handler(c);
 }
 
-static void reply_not_logged(struct cmd *c)
-{
-	cmd_start_over(c);
-	reply_errorf(&c->session->out, NOT_LOGGED_ERROR, strerror(access_log_errno()));
-}
-
 static const struct arg **room_for(size_t n, const struct arg **few)
 {
 	if (n <= FEW_KEYS)

@@ -2,8 +2,8 @@
 /*
  * The manifest of an append only file (persist/aof_manifest.h).
  *
- * Runs in the supervisor, which alone changes one, in the loader, and in the tools that check files. Owns a list in private memory. No locks. A process that dies
- * while it writes leaves the old manifest, and perhaps a temporary file, which the next one overwrites.
+ * Runs in the AOF writer and, before there is one, in the loader: they change it. The supervisor and the tools that check files read it. Owns a list in
+ * private memory. No locks. A process that dies while it writes leaves the old manifest, and perhaps a temporary file, which the next one overwrites.
  */
 #include "persist/aof_manifest.h"
 
@@ -407,7 +407,7 @@ int aof_manifest_stage(const struct aof_manifest *m, int dir, const char *name, 
 int aof_manifest_commit(int dir, const char *temp, const char *name)
 {
 	if (renameat(dir, temp, dir, name) == 0)
-		return fsync(dir);
+		return fsync(dir) ? 1 : 0;
 	int why = errno;
 	unlinkat(dir, temp, 0);
 	errno = why;
@@ -417,5 +417,5 @@ int aof_manifest_commit(int dir, const char *temp, const char *name)
 int aof_manifest_write(const struct aof_manifest *m, int dir, const char *name)
 {
 	char temp[AOF_NAME_MAX];
-	return aof_manifest_stage(m, dir, name, temp) ? -1 : aof_manifest_commit(dir, temp, name);
+	return aof_manifest_stage(m, dir, name, temp) || aof_manifest_commit(dir, temp, name) ? -1 : 0;
 }

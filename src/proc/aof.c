@@ -361,19 +361,27 @@ static void needs_base(int64_t why)
 		log_warning("Writes are refused until the append only file has a new base");
 }
 
+/* By order: if the log was to be switched off before, it has been, or that was overtaken by the order and its writer's death. */
+static void begun(void)
+{
+	atomic_store(&told->aof_same, 0);
+	set_scheduled(aof.scheduled);
+	aof.finishing = false;
+	answer_waiting();
+}
+
 void aof_serve_news(const struct channel_request *r)
 {
 	struct aof_news n;
 	if (r->n != sizeof n)
 		return;
 	memcpy(&n, r->text, sizeof n);
-	bool on = atomic_load(&told->aof_on) != 0;
 	if (n.what == AOF_NEWS_BASE_IN)
 		base_in(n.number != 0);
-	if (!on)
+	if (!atomic_load(&told->aof_on) || n.order != atomic_load(&told->aof_order))
 		return;
 	if (n.what == AOF_NEWS_ON || n.what == AOF_NEWS_NEEDS_BASE)
-		atomic_store(&told->aof_same, 0);
+		begun();
 	if (n.what == AOF_NEWS_ON) {
 		aof.logging = aof.whole = true;
 		aof.needs_base = false;

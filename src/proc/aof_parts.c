@@ -83,12 +83,15 @@ static void drop_file(struct aof_writer *w)
 static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
 {
 	char temp[AOF_NAME_MAX], path[PATH_CAP];
-	bool done = aof_manifest_stage(next, w->dir, w->manifest_name, temp) == 0;
-	if (done) {
+	int failed = aof_manifest_stage(next, w->dir, w->manifest_name, temp);
+	if (!failed) {
 		path_of(path, temp);
-		done = disk_note(DISK_MANIFEST, path) && aof_manifest_commit(w->dir, temp, w->manifest_name) == 0;
+		failed = disk_note(DISK_MANIFEST, path) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
 	}
-	if (!done) {
+	w->unsettled = failed > 0;
+	if (failed > 0)
+		log_warning("The AOF manifest is written, but its folder cannot be synced: %s", strerror(errno));
+	if (failed < 0) {
 		log_warning("Cannot write the AOF manifest: %s", strerror(errno));
 		int why = errno;
 		aof_manifest_deinit(next);
@@ -101,12 +104,12 @@ static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
 	return true;
 }
 
-/* Their names go now, their bytes in a thread. What cannot be removed stays in the manifest, for a later time. */
+/* Their names go now, their bytes in a thread. */
 static void remove_history(struct aof_writer *w)
 {
 	struct aof_manifest next = {0};
 	size_t n = 0;
-	if (config->aof_disable_auto_gc || !aof_manifest_next(&w->m, AOF_HISTORY, NULL))
+	if (config->aof_disable_auto_gc || w->unsettled || !aof_manifest_next(&w->m, AOF_HISTORY, NULL))
 		return;
 	int *fds = malloc(w->m.n * sizeof *fds);
 	if (!fds)
@@ -253,7 +256,8 @@ bool parts_open(struct aof_writer *w)
 	if (!read_manifest(w))
 		return false;
 	w->pos = ring_consumed(&w->offset);
-	if (ring_is_on() || w->offset != atomic_load(&ring()->offset))
+	struct ring *r = ring();
+	if (ring_is_on() || r->aof_place[atomic_load(&r->aof_current) & 1].seq || w->offset != atomic_load(&r->offset))
 		resume(w);
 	else if (atomic_load(&control->persistence.aof_on) && !atomic_load(&control->persistence.aof_drain))
 		return begin(w);
@@ -363,17 +367,18 @@ static bool name_base(struct aof_writer *w, const char *name, bool *in_place)
 	return !*in_place || aof_manifest_base(&w->m) != NULL;
 }
 
-/* What the base replaces becomes history; what is written now is the one increment behind it, if the log is on. */
+/* What the base replaces becomes history; what is written now is the one increment behind it, if there is a log. */
 static bool retire(struct aof_writer *w, struct aof_manifest *next)
 {
-	aof_manifest_retire_incrs(next, w->listed && ring_is_on() ? 1 : 0);
+	aof_manifest_retire_incrs(next, w->listed ? 1 : 0);
 	return w->listed || !w->seq || aof_manifest_add_incr(next, config->appendfilename, (int64_t)w->seq);
 }
 
-static bool failed_install(struct aof_manifest *next)
+/* The file that is nobody's, by one of its names, goes: its disk may be full. */
+static bool failed_install(struct aof_writer *w, const char *name)
 {
 	log_warning("Cannot make the rewritten base part of the append only file: %s", strerror(errno));
-	aof_manifest_deinit(next);
+	unlinkat(w->dir, name, 0);
 	return false;
 }
 
@@ -393,34 +398,41 @@ static void installed(struct aof_writer *w)
 	remove_history(w);
 }
 
+/* The base has been given its name: has the manifest say so. */
+static bool list_base(struct aof_writer *w, struct aof_manifest *next, const char *name)
+{
+	/* The name is on disk before the manifest names it. */
+	if (retire(w, next) && fsync(w->dir) == 0)
+		return replace_manifest(w, next) || failed_install(w, name);
+	aof_manifest_deinit(next);
+	return failed_install(w, name);
+}
+
 bool parts_install(struct aof_writer *w, bool rdb)
 {
 	struct aof_manifest next = {0};
+	char name[AOF_NAME_MAX];
 	bool in_place;
-	/* What it was to begin was given up meanwhile. */
-	if (ring_is_on() && !w->seq)
+	/* What it was to begin was given up meanwhile, or is now. */
+	if ((ring_is_on() && !w->seq) || !finish_old(w)) {
+		unlinkat(w->dir, AOF_BASE_TEMP, 0);
 		return false;
-	if (!finish_old(w))
-		return false;
+	}
 	aof_manifest_copy(&next, &w->m);
 	const struct aof_part *base = aof_manifest_new_base(&next, config->appendfilename, rdb);
-	char name[AOF_NAME_MAX];
-	if (!base)
-		return failed_install(&next);
-	memcpy(name, base->name, sizeof name);
-	if (!name_base(w, name, &in_place))
-		return failed_install(&next);
+	if (base)
+		memcpy(name, base->name, sizeof name);
+	if (!base || !name_base(w, name, &in_place)) {
+		aof_manifest_deinit(&next);
+		return failed_install(w, AOF_BASE_TEMP);
+	}
 	if (in_place) {
 		aof_manifest_deinit(&next);
-		installed(w);
-		return true;
+	} else {
+		log_notice("Successfully renamed the temporary AOF base file %s into %s", AOF_BASE_TEMP, name);
+		if (!list_base(w, &next, name))
+			return false;
 	}
-	log_notice("Successfully renamed the temporary AOF base file %s into %s", AOF_BASE_TEMP, name);
-	/* The name is on disk before the manifest names it. */
-	if (!retire(w, &next) || fsync(w->dir))
-		return failed_install(&next);
-	if (!replace_manifest(w, &next))
-		return false;
 	installed(w);
 	return true;
 }

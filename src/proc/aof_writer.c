@@ -49,7 +49,7 @@ static SELDOM_USED struct aof_writer writer;
 
 void writer_tell(uint32_t news, int64_t number)
 {
-	struct aof_news n = {news, 0, number};
+	struct aof_news n = {news, writer.order, number};
 	char answer[64];
 	channel_call(REQUEST_AOF, (const char *)&n, sizeof n, answer, sizeof answer, NULL);
 }
@@ -312,15 +312,16 @@ static _Noreturn void drain(struct aof_writer *w)
 static _Noreturn void switch_off(struct aof_writer *w)
 {
 	uint32_t base = atomic_load(&control->persistence.aof_base);
+	uint64_t rotations, at;
 	ring_switch_off();
 	if (w->offset != atomic_load(&ring()->offset) || w->seq)
 		finish(w);
+	if (base)
+		writer_tell(AOF_NEWS_BASE_IN, !to_rotate(w, &rotations, &at) && parts_install(w, base == AOF_BASE_RDB));
 	ring_drop();
 	ring_fail(0);
 	w->failed = 0;
 	parts_close(w);
-	if (base)
-		writer_tell(AOF_NEWS_BASE_IN, parts_install(w, base == AOF_BASE_RDB));
 	_exit(0);
 }
 
@@ -339,7 +340,8 @@ static void take_orders(struct aof_writer *w)
 	channel_follow_log();
 	if (atomic_load(&control->persistence.aof_drain))
 		drain(w);
-	if (!atomic_load(&control->persistence.aof_on) || atomic_load(&control->persistence.aof_order) != w->order)
+	/* If the log is off already, the one before died while it switched it off: that comes first, whatever is wanted by now. */
+	if (!atomic_load(&control->persistence.aof_on) || atomic_load(&control->persistence.aof_order) != w->order || !ring_is_on())
 		switch_off(w);
 	take_base(w);
 }
@@ -372,6 +374,13 @@ static bool look_for_more(const struct aof_writer *w)
 	return atomic_load_explicit(&ring()->tail, memory_order_acquire) != w->pos;
 }
 
+/* What is in the ring has to wait. */
+static bool is_stuck(const struct aof_writer *w)
+{
+	uint64_t rotations, at;
+	return w->failed && (atomic_load(&ring()->tail) != w->pos || to_rotate(w, &rotations, &at));
+}
+
 static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 {
 	if (wake_flag) {
@@ -379,7 +388,7 @@ static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 		return;
 	}
 	int64_t until = LOOK_MS;
-	if (w->failed && w->listed) {
+	if (is_stuck(w)) {
 		wait_ms(RETRY_MS);
 		return;
 	}
@@ -438,10 +447,8 @@ void aof_writer_main(const struct launch *l)
 	w->order = atomic_load(&control->persistence.aof_order);
 	if (!store_attach(launch_store_fd()) || !parts_open(w))
 		_exit(AOF_WRITER_REFUSED);
-	if (w->listed)
-		writer_tell(AOF_NEWS_ON, 0);
-	else if (atomic_load(&control->persistence.aof_on))
-		writer_tell(AOF_NEWS_NEEDS_BASE, w->failed);
+	if (ring_is_on())
+		writer_tell(w->listed ? AOF_NEWS_ON : AOF_NEWS_NEEDS_BASE, w->listed ? 0 : w->failed);
 	for (;;)
 		step(w);
 }

@@ -22,6 +22,7 @@ struct aof_writer {
 	struct aof_file file;
 	uint64_t seq, start, rotations; /* struct aof_place of the ring, as it stands there */
 	bool listed;
+	bool unsettled;             /* the manifest may not survive the machine: what came before it stays */
 	uint64_t pos, offset;       /* all before is written and consumed */
 	uint64_t synced;            /* all before is durable */
 	uint64_t others;            /* bytes of the manifest's other files */

@@ -173,7 +173,8 @@ void loads_start(bool adopted)
 	}
 	if (!adopted)
 		store_set_contents(launch_store_fd(), CONTENTS_WHOLE);
-	start_log(adopted, true);
+	/* Adopted data may be newer than the files: the log was off. If it is on, it says itself where it goes on. */
+	start_log(adopted, !adopted);
 }
 
 static void over(const char *answer)

@@ -133,7 +133,7 @@ static int put_all(struct access *a, void *arg)
 static enum bulk_result put_batch(void)
 {
 	enum bulk_result r = BULK_OK;
-	struct plan plan = {.kind = PLAN_WRITE, .now = clock_wall_ms(), .nkeys = batch.n, .keys = batch.keys};
+	struct plan plan = {.kind = PLAN_WRITE, .unlogged = true, .now = clock_wall_ms(), .nkeys = batch.n, .keys = batch.keys};
 	if (batch.n == 0)
 		return BULK_OK;
 	if (stop_requested())
@@ -228,7 +228,7 @@ void bulk_expect(uint32_t db, uint64_t keys, uint64_t expires)
 	if (db >= SUPER->databases || keys < PRESIZED_MIN || keys >> 40)
 		return;
 	uint64_t mean = keys / STRIPES;
-	struct plan plan = {.kind = PLAN_WRITE_ALL, .now = clock_wall_ms()};
+	struct plan plan = {.kind = PLAN_WRITE_ALL, .unlogged = true, .now = clock_wall_ms()};
 	struct expected e = {.db = db, .per_bin = mean + 2 * root_of(mean)};
 	for (uint32_t s = 0; s < STRIPES && !stop_requested(); s += PRESIZED_PER_TXN) {
 		e.from = (uint16_t)s;
@@ -248,7 +248,7 @@ static int empty(struct access *a, void *arg)
 
 enum bulk_result bulk_empty(void)
 {
-	struct plan plan = {.kind = PLAN_WRITE_ALL, .now = clock_wall_ms()};
+	struct plan plan = {.kind = PLAN_WRITE_ALL, .unlogged = true, .now = clock_wall_ms()};
 	int r = access_run(&plan, empty, NULL);
 	if (r)
 		return r == ACCESS_CANCELLED ? BULK_CANCELLED : BULK_NO_MEMORY;
