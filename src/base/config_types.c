@@ -235,9 +235,9 @@ static const char *assign_points(struct save_points *field, const struct arg *v,
 	if (points.n > SAVE_POINTS_MAX)
 		return complain("at most %u save points are possible", SAVE_POINTS_MAX);
 	for (size_t i = 0; i < n; i += 2) {
-		int64_t changes;
+		int64_t changes = 0; /* as the reference has it, also of an empty word */
 		struct save_point *at = &points.at[i / 2];
-		if (!parse_i64(v[i].p, v[i].n, &at->seconds) || !parse_i64(v[i + 1].p, v[i + 1].n, &changes) ||
+		if (!parse_i64(v[i].p, v[i].n, &at->seconds) || (v[i + 1].n && !parse_i64(v[i + 1].p, v[i + 1].n, &changes)) ||
 		    at->seconds < 1 || changes < 0 || changes > INT32_MAX)
 			return "Invalid save parameters";
 		at->changes = (int32_t)changes;

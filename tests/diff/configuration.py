@@ -42,7 +42,7 @@ VALUES = ["", "0", "1", "-1", "2", "5", "10", "99", "100", "101", "128", "1000",
           "volatile-lru", "noeviction", "allchannels", "resetchannels", "ip", "hostname", "clients", "swapdb", "panic", "relative", "absolute",
           "save", "nosave", "now force", "save nosave", "KEA", "Ag$lshzxetdm", "KEn", "KEq", "normal 0 0 0", "normal 1mb 1kb 60", "replica 1 2 3",
           "slave 1 2 3 pubsub 4 5 6", "master 1 2 3", "normal 1 2", "normal 1 2 x", "normal -1 2 3", "normal x 2 3", "50 99 99.9", "50", "101 1",
-          "nan", "1e1 33.3333333333", "{title}", "{title} {listen-addr} {server-mode} {port}", "{nosuch}", "{title", "a-b.c", "a_b"]
+          "3600 1 300 100", "60 1 60 1", "1 2 3 ", "1  2", "60 -1", "60 1x", "60 2147483647", "nan", "1e1 33.3333333333", "{title}", "{title} {listen-addr} {server-mode} {port}", "{nosuch}", "{title", "a-b.c", "a_b"]
 
 
 def parameters(ours, theirs):
