@@ -84,4 +84,23 @@ metric() { sed -n "s/^$1 //p" "$BATS_TEST_TMPDIR/ours"; }
     scrape "$port" "$BATS_TEST_TMPDIR/theirs" -check-keys 'db0=k'
     names() { sed -n 's/^\(redis_[a-z0-9_]*\).*/\1/p' "$BATS_TEST_TMPDIR/$1" | sort -u; }
     same "$(names theirs)" "$(names ours)"
+    # With an append only file, a save, a rewrite, and a limit that evicts.
+    for p in "$PORT" "$port"; do
+        redis-cli -p "$p" CONFIG SET appendonly yes maxmemory-policy allkeys-lru >/dev/null
+        eventually 10 quiet "$p"
+        redis-cli -p "$p" SET k w >/dev/null
+        redis-cli -p "$p" SAVE >/dev/null
+        redis-cli -p "$p" BGREWRITEAOF >/dev/null
+        eventually 10 quiet "$p"
+    done
+    scrape "$PORT" "$BATS_TEST_TMPDIR/ours"
+    scrape "$port" "$BATS_TEST_TMPDIR/theirs"
+    same "$(names theirs)" "$(names ours)"
+    same 1 "$(metric redis_aof_enabled)"
+    same 0 "$(metric redis_rdb_changes_since_last_save)"
+    (($(metric redis_rdb_last_save_timestamp_seconds | python3 -c 'print(int(float(input())))') > $(date +%s) - 100))
+    for name in redis_aof_last_bgrewrite_status redis_aof_last_write_status redis_rdb_last_bgsave_status; do
+        same "$(sed -n "s/^$name //p" "$BATS_TEST_TMPDIR/theirs")" "$(metric "$name")" "$name"
+    done
 }
+quiet() { [[ $(redis-cli -p "$1" INFO persistence | tr -d '\r' | grep -cE '^(aof_rewrite_in_progress|aof_rewrite_scheduled|rdb_bgsave_in_progress):0$') == 3 ]]; }

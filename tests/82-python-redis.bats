@@ -19,4 +19,5 @@ library() { well /usr/bin/python3 "$ROOT/tests/clients/python_redis.py" "$PORT" 
 @test "pipelines" { library pipelines; }
 @test "SCAN" { library scan; }
 @test "a pool of connections" { library threads; }
+@test "saving, the append only file, DUMP and RESTORE" { library persistence; }
 @test "reconnects after CLIENT KILL" { library reconnect; }

@@ -23,4 +23,17 @@ library() { well node "$ROOT/tests/clients/ioredis.js" "$PORT" "$1"; }
 @test "pipelines" { library pipelines; }
 @test "SCAN" { library scan; }
 @test "a database" { library databases; }
+@test "waits for a server that is loading; DUMP, RESTORE, BGSAVE" {
+    q SET k v >/dev/null
+    q DEBUG POPULATE 400 >/dev/null
+    expect OK CONFIG SET key-load-delay 5000
+    q DEBUG RELOAD >/dev/null 3>&- &
+    local reload=$!
+    eventually 10 loads
+    run timeout 60 node "$ROOT/tests/clients/ioredis.js" "$PORT" loading
+    wait "$reload"
+    expect OK CONFIG SET key-load-delay 0
+    [[ $status == 0 && ${lines[-1]} == well ]] || fail "$output"
+}
+loads() { [[ $(field loading persistence) == 1 ]]; }
 @test "reconnects after CLIENT KILL" { library reconnect; }

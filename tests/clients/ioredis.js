@@ -77,6 +77,17 @@ const cases = {
     await Promise.all([r.quit(), plain.quit()]);
   },
 
+  // A server that loads says so in INFO: the library is ready when that is over.
+  async loading(r) {
+    assert.strictEqual(await r.get('k'), 'v');
+    assert.match(await r.info('persistence'), /\nloading:0\r/);
+    const dump = await r.dumpBuffer('k');
+    assert.strictEqual(await r.restore('copy', 0, dump), 'OK');
+    assert.strictEqual(await r.get('copy'), 'v');
+    assert.match(await r.bgsave(), /^Background saving started$/);
+    assert(await r.lastsave() > 1e9);
+  },
+
   // The connection's process is killed by another client: the library connects again and repeats what was under way.
   async reconnect(r) {
     await r.set('k', 'before');

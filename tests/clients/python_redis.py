@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One case with python3-redis against the server on a port: python_redis.py PORT CASE. Run by tests/82-python-redis.bats."""
+import datetime
 import sys
 import threading
+import time
 
 import redis
 
@@ -74,6 +76,43 @@ def reconnect(r):
     assert r.client_id() != mine
 
 
+def persistence(r):
+    """SAVE and its kin, what INFO says of them, DUMP and RESTORE."""
+    def idle():
+        info = r.info("persistence")
+        return not any(info[f] for f in ("rdb_bgsave_in_progress", "aof_rewrite_in_progress", "aof_rewrite_scheduled"))
+
+    def wait():
+        for _ in range(500):
+            if idle():
+                return
+            time.sleep(0.02)
+        raise AssertionError("it goes on for ever")
+
+    r.set("k", b"\x00\xffbytes")
+    assert r.save() is True and r.info("persistence")["rdb_changes_since_last_save"] == 0
+    assert isinstance(r.lastsave(), datetime.datetime)
+    assert r.bgsave() is True
+    wait()
+    assert r.config_set("appendonly", "yes") is True and r.config_get("append*")["appendonly"] == "yes"
+    wait()
+    r.set("k", b"\x00\xffother")
+    assert r.bgrewriteaof() is True
+    wait()
+    info = r.info("persistence")
+    assert info["aof_last_write_status"] == info["rdb_last_bgsave_status"] == info["aof_last_bgrewrite_status"] == "ok", info
+    payload = r.dump("k")
+    assert r.restore("copy", 100000, payload) == b"OK" and r.get("copy") == b"\x00\xffother" and 0 < r.pttl("copy") <= 100000
+    try:
+        r.restore("copy", 0, payload)
+    except redis.ResponseError as e:
+        assert "BUSYKEY" in str(e), e
+    else:
+        raise AssertionError("no error")
+    assert r.restore("copy", 0, payload, replace=True) == b"OK"
+    assert r.config_set("appendonly", "no") is True
+
+
 with redis.Redis(port=port) as client:
-    {f.__name__: f for f in (connect, operations, pipelines, scan, threads, reconnect)}[name](client)
+    {f.__name__: f for f in (connect, operations, pipelines, scan, threads, reconnect, persistence)}[name](client)
 print("well")
