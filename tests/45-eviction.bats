@@ -171,6 +171,22 @@ older() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     stop_server
 }
 
+@test "large values of all sizes, small ones between them: writing goes on for ever" {
+    only_bulkhead
+    bound=$((40 * 1048576 * 102 / 100 + 8 * 1048576))
+    start_server --maxmemory 40mb --maxmemory-policy allkeys-lru
+    for most in 100000 1000000 4000000; do
+        awk -v most=$most 'BEGIN { srand(1); for (i = 0; i < 3000; i++) { k = int(rand() * 1000)
+            printf "DEL k:%d\r\nSETRANGE k:%d %d x\r\nSET s:%d %0300d\r\n", k, k, 33000 + rand() * (most - 33000), i, i } }' |
+            redis-cli -p "$PORT" --pipe >"$BATS_TEST_TMPDIR/out" 2>&1 || true
+        grep -q "errors: 0" "$BATS_TEST_TMPDIR/out" || fail "up to $most: $(tail -3 "$BATS_TEST_TMPDIR/out")"
+        (($(blocks) <= bound)) || fail "$(blocks) bytes"
+    done
+    expect OK DEBUG FSCK
+    no_crash
+    stop_server
+}
+
 @test "noeviction: deleted values of one size make room for another" {
     only_bulkhead
     start_server --maxmemory 20mb

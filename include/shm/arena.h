@@ -27,6 +27,9 @@ void arena_mark(uint64_t first, uint64_t n, bool taken);
 bool arena_is_taken(uint64_t i);
 bool arena_is_backed(uint64_t i);
 
+/* Keeps `n` slabs from being taken while there are others, by one process at a time; n 0: none any more. Nobody waits, nothing is lost by a death but time. */
+void arena_set_window(uint64_t first, uint64_t n);
+
 /* For checks: whether the extents noted as being given back are out of use. */
 bool arena_punching_is_sound(void);
 

@@ -10,6 +10,8 @@
 
 #include "shm/layout.h"
 
+#define RUN_HEAD 64u /* a block that is a run of slabs begins here in its first slab; no block of a slab that has many does */
+
 enum block_kind {
 	BLOCK_DATA, /* items: the dataset */
 	BLOCK_META, /* roots, tables, queues */
@@ -35,6 +37,25 @@ uint64_t heap_could_gain(void);
 uint32_t heap_close(uint32_t want);
 void heap_reopen(void);
 
+/* The same for all slabs with room among `n` neighbours; and for the one of a block, which the caller keeps from being freed. Not for runs. */
+void heap_close_range(uint64_t first, uint64_t n);
+void heap_close_of(ref block);
+
+/* Bytes of an allocated block. */
+uint64_t heap_block_size(ref block);
+
+/* The same of what may be torn or stale: 0, or any number, when it is no block. */
+uint64_t heap_block_bytes(ref block);
+
+/* Slabs of a block that is a run; 0: it is none. May be asked of what is torn or stale. */
+static inline uint64_t heap_run_slabs(ref r)
+{
+	return (r.off & (SLAB_BYTES - 1)) == RUN_HEAD ? heap_block_bytes(r) / SLAB_BYTES : 0;
+}
+
+/* Slabs of a block of that size; 0: it shares one with others. */
+uint64_t heap_slabs_for(uint64_t size);
+
 /* Calls `each` for the number of every closed slab. */
 void heap_each_closed(void (*each)(uint64_t slab));
 
@@ -46,12 +67,6 @@ uint64_t heap_refused(void);
 
 /* Bytes a block of `size` bytes really takes. */
 uint64_t heap_class_size(uint64_t size);
-
-/* Bytes of an allocated block. */
-uint64_t heap_block_size(ref block);
-
-/* The same of what may be torn or stale: 0, or any number, when it is no block. */
-uint64_t heap_block_bytes(ref block);
 
 /* Sums over all heaps and runs, without locks. */
 uint64_t heap_used(void);

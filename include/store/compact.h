@@ -11,6 +11,9 @@
 /* Empties up to `want` slabs, of which heap_could_gain has more. Returns how many slabs are free more than before. The expirer alone; no lock is held. */
 uint64_t compact(uint32_t want);
 
+/* Empties `n` slabs that are neighbours, for a block that large. False: there are none that could be. The expirer alone; no lock is held. */
+bool compact_run(uint64_t n);
+
 /* Puts in order what a dead one has left. */
 void compact_recover(void);
 

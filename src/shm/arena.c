@@ -34,7 +34,7 @@
 #define FEWEST_EXTENTS 3u
 #define FULL_MS 50u
 #define SPARE_LOW 8u /* slabs beyond the reserve: time for the expirer to grow the store, before a writer must */
-#define PUNCH_COUNT 40 /* in arena.punching */
+#define PUNCH_COUNT 40 /* in arena.punching and .window */
 #define PUNCH_FIRST ((1ull << PUNCH_COUNT) - 1)
 #define PUNCH_MAX 16u  /* extents at a time */
 #define EXTENT_BITS 0xffffffffull
@@ -73,10 +73,10 @@ void arena_mark(uint64_t first, uint64_t n, bool taken)
 	}
 }
 
-/* First of `n` free neighbours at or after `from`, or SLAB_NONE. */
-static uint64_t find_free(uint64_t from, uint64_t n)
+/* First of `n` free neighbours in [from, end), or SLAB_NONE. */
+static uint64_t find_between(uint64_t from, uint64_t end, uint64_t n)
 {
-	uint64_t end = SUPER->arena.nextents * SLABS_PER_EXTENT, run = 0;
+	uint64_t run = 0;
 	for (uint64_t i = from; i < end;) {
 		uint64_t w = *taken_word(i) >> (i % 64);
 		if (w == 0 && i % 64 == 0 && i + 64 <= end) {
@@ -95,6 +95,25 @@ static uint64_t find_free(uint64_t from, uint64_t n)
 			return i - run;
 	}
 	return SLAB_NONE;
+}
+
+/* First of `n` free neighbours, or SLAB_NONE. Those that are being emptied for a run go to the urgent, if there are no others. */
+static uint64_t find_free(uint64_t n, bool urgent)
+{
+	const struct arena *a = &SUPER->arena;
+	uint64_t from = a->hint, end = a->nextents * SLABS_PER_EXTENT, w = atomic_load_explicit(&a->window, memory_order_relaxed);
+	if (w == 0)
+		return find_between(from, end, n);
+	uint64_t first = (w & PUNCH_FIRST) - 1, behind = first + (w >> PUNCH_COUNT);
+	uint64_t found = find_between(from, first < end ? first : end, n);
+	if (found == SLAB_NONE)
+		found = find_between(from > behind ? from : behind, end, n);
+	return found == SLAB_NONE && urgent ? find_between(from, end, n) : found;
+}
+
+void arena_set_window(uint64_t first, uint64_t n)
+{
+	atomic_store(&SUPER->arena.window, n ? (first + 1) | n << PUNCH_COUNT : 0);
 }
 
 /* Adds the extent to those in use: its slabs become free. Its memory is backed. */
@@ -198,7 +217,9 @@ static uint64_t most_extents(void)
 bool arena_is_limited(void)
 {
 	const struct arena *a = &SUPER->arena;
-	return __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - __atomic_load_n(&a->holes, __ATOMIC_RELAXED) >= most_extents();
+	/* What is being given back has its memory until that is done. */
+	uint64_t holes = __atomic_load_n(&a->holes, __ATOMIC_RELAXED) - (__atomic_load_n(&a->punching, __ATOMIC_RELAXED) >> PUNCH_COUNT);
+	return __atomic_load_n(&a->nextents, __ATOMIC_RELAXED) - holes >= most_extents();
 }
 
 /* Backs a hole, or grows the object at its end, on the way to `n` neighbours. False when there is no memory. Arena lock held, leaf operation open. */
@@ -254,7 +275,7 @@ static void give_way(void)
 static uint64_t grow_for(uint64_t n, bool urgent)
 {
 	struct arena *a = &SUPER->arena;
-	uint64_t first = find_free(a->hint, n);
+	uint64_t first = find_free(n, urgent);
 	while (first == SLAB_NONE || a->free_slabs < n + (urgent ? 0 : RESERVE_SLABS)) {
 		count_held_up(COUNTER_GROWTHS);
 		uint32_t mark_n = atomic_load_explicit(&self->nleaf, memory_order_relaxed);
@@ -267,7 +288,7 @@ static uint64_t grow_for(uint64_t n, bool urgent)
 			give_way();
 		if (!urgent && cancel_requested())
 			return SLAB_NONE;
-		first = find_free(a->hint, n);
+		first = find_free(n, urgent);
 	}
 	return first;
 }
@@ -401,7 +422,7 @@ static bool begin_punch(void)
 	struct arena *a = &SUPER->arena;
 	const uint64_t keep = RESERVE_SLABS + KEEP_EMPTY_EXTENTS * SLABS_PER_EXTENT;
 	leaf_lock(LEAF_ARENA, &a->lock);
-	uint64_t first, spare = a->free_slabs > keep && !somebody_grows() ? (a->free_slabs - keep) / SLABS_PER_EXTENT : 0;
+	uint64_t first, spare = a->free_slabs > keep && !somebody_grows() && !atomic_load(&a->wanted) ? (a->free_slabs - keep) / SLABS_PER_EXTENT : 0;
 	uint64_t n = spare ? find_empty(spare < PUNCH_MAX ? spare : PUNCH_MAX, &first) : 0;
 	if (n) {
 		uint64_t *b = backed_word(first), mask = (n == 64 ? ~0ull : (1ull << n) - 1) << (first % 64);

@@ -47,6 +47,11 @@ static uint64_t run_slabs(uint64_t size)
 	return (size + RUN_HEAD + SLAB_BYTES - 1) / SLAB_BYTES;
 }
 
+uint64_t heap_slabs_for(uint64_t size)
+{
+	return size <= CLASS_MAX ? 0 : run_slabs(size);
+}
+
 uint64_t heap_class_size(uint64_t size)
 {
 	return size <= CLASS_MAX ? class_size[class_of(size)] : run_slabs(size) * SLAB_BYTES - RUN_HEAD;
@@ -338,6 +343,16 @@ static uint32_t choose(struct filling *f, unsigned fill, uint64_t nblocks, uint3
 }
 
 /* Nobody but who holds the lock sees a slab between two of these steps, and each is whole. */
+static void close_one(struct heap *h, struct slab *s)
+{
+	if (s->nused < s->nblocks)
+		list_remove(h, s);
+	leaf_set(&s->closed, 1);
+	leaf_set(&s->next.off, SUPER->arena.closed.off);
+	leaf_set(&SUPER->arena.closed.off, ref_of(s).off);
+	leaf_commit();
+}
+
 static uint32_t close_some(struct heap *h, unsigned class, struct filling *f)
 {
 	uint32_t closed = 0, n = 0;
@@ -348,11 +363,7 @@ static uint32_t close_some(struct heap *h, unsigned class, struct filling *f)
 		if (f->take[fill_of(s)] == 0)
 			continue;
 		f->take[fill_of(s)]--;
-		list_remove(h, s);
-		leaf_set(&s->closed, 1);
-		leaf_set(&s->next.off, SUPER->arena.closed.off);
-		leaf_set(&SUPER->arena.closed.off, ref_of(s).off);
-		leaf_commit();
+		close_one(h, s);
 		closed++;
 	}
 	leaf_end();
@@ -395,6 +406,40 @@ uint32_t heap_close(uint32_t want)
 	return closed;
 }
 
+static void close_in_list(struct heap *h, unsigned class, uint64_t first, uint64_t n)
+{
+	uint32_t seen = 0;
+	leaf_lock(LEAF_HEAP, &h->lock);
+	for (ref r = h->partial[class]; !ref_is_none(r) && seen < LOOKED_AT; seen++) {
+		struct slab *s = at(r);
+		uint64_t i = slab_index(r.off);
+		r = s->next;
+		if (i >= first && i - first < n)
+			close_one(h, s);
+	}
+	leaf_end();
+}
+
+void heap_close_range(uint64_t first, uint64_t n)
+{
+	for (unsigned c = 0; c < CLASSES; c++)
+		for (uint32_t h = 0; h < SUPER->heaps; h++)
+			if (__atomic_load_n(&store_heap(h)->partial[c].off, __ATOMIC_RELAXED))
+				close_in_list(store_heap(h), c, first, n);
+}
+
+void heap_close_of(ref block)
+{
+	struct slab *s = slab_of(block);
+	if (s->magic != SLAB_MAGIC)
+		return;
+	struct heap *h = store_heap(s->heap);
+	leaf_lock(LEAF_HEAP, &h->lock);
+	if (!s->closed)
+		close_one(h, s);
+	leaf_end();
+}
+
 void heap_reopen(void)
 {
 	while (!ref_is_none(SUPER->arena.closed)) {
@@ -405,7 +450,7 @@ void heap_reopen(void)
 		leaf_set(&s->closed, 0);
 		if (s->nused == 0)
 			arena_give(slab_index(ref_of(s).off), 1);
-		else
+		else if (s->nused < s->nblocks)
 			list_add(h, s);
 		leaf_end();
 	}

@@ -5,11 +5,10 @@
 #ifndef BULKHEAD_SHM_SLAB_H
 #define BULKHEAD_SHM_SLAB_H
 
-#include "shm/layout.h"
+#include "shm/heap.h"
 
 #define SLAB_MAGIC 0x42414c53u /* "SLAB" */
 #define RUN_MAGIC 0x4e55522eu  /* ".RUN" */
-#define RUN_HEAD 64u
 
 /* At the start of each slab, and of each run. Guard: the heap's lock; magic, class and sizes never change while in use. */
 struct slab {

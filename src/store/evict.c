@@ -35,8 +35,10 @@
 #define QUIET_MS 100     /* a database in which nothing was found is not asked again before */
 #define SLABS_FEWEST 16u
 #define ROOM_TRIES 1000  /* times a client waits ... */
+#define ROOM_TRIES_LONG 8000 /* where keys can go: sooner or later there is room */
 #define ROOM_NS 250000   /* ... so long for slabs to be emptied */
 #define SLABS_MOST 128u
+#define RUNS 4u          /* room is made for as many large blocks as one waits for */
 #define WORTH 16u        /* a gain of less than one part in so many is not worth the moving */
 #define HEADROOM_US 4000 /* the expirer's other work waits no longer */
 
@@ -491,31 +493,53 @@ static uint64_t slabs_wanted(void)
 	return part < SLABS_FEWEST ? SLABS_FEWEST : part < SLABS_MOST ? part : SLABS_MOST;
 }
 
+/* So many bytes less are to be counted. Returns whether it is worth while to ask again. */
+static bool evict_bytes(uint64_t bytes)
+{
+	uint64_t counted = store_counted();
+	return may_evict() && evict_down_to(counted > bytes ? counted - bytes : 0, HEADROOM_US) != EVICT_NOTHING;
+}
+
+/* For who waits for a large block there are slabs enough, but no neighbours. Where nothing can be moved any more, more has to go. */
+static bool keep_neighbours(uint64_t n)
+{
+	uint64_t most = arena_spare() / 2 < SLABS_PER_EXTENT ? arena_spare() / 2 : SLABS_PER_EXTENT, many = n * RUNS < most ? n * RUNS : most;
+	bool more = !(n < many && compact_run(many)) && !compact_run(n) && evict_bytes(n * SLAB_BYTES);
+	/* Whoever still waits says so again. */
+	if (!more)
+		atomic_store(&SUPER->arena.wanted, 0);
+	return more;
+}
+
 /*
  * Below the limit, but all memory is in slabs of other sizes than those asked for: what lies thinly is moved together. Where that gains too
  * little for what is moved, more is evicted first. Returns whether there is more to do.
  */
 static bool keep_slabs(void)
 {
-	uint64_t want = slabs_wanted(), spare = arena_spare();
-	if (!arena_is_limited() || spare >= want / 2)
+	uint64_t run = atomic_load(&SUPER->arena.wanted), want = slabs_wanted() + 2 * run, spare = arena_spare();
+	if (run && spare >= want / 2)
+		return keep_neighbours(run);
+	if (spare >= want / 2 || !arena_is_limited())
 		return false;
 	uint64_t worth = may_evict() ? arena_taken() / SLAB_BYTES / WORTH + SLABS_FEWEST / 2 : 1;
 	uint64_t could = heap_could_gain();
 	if (could >= worth)
 		return compact((uint32_t)(want - spare)) > 0 && arena_spare() < want / 2;
-	return may_evict() && evict_down_to(store_counted() - (worth - could) * SLAB_BYTES, HEADROOM_US) != EVICT_NOTHING;
+	return evict_bytes((worth - could) * SLAB_BYTES);
 }
 
 bool evict_await_room(unsigned tries)
 {
 	uint64_t limit = (uint64_t)config->maxmemory, bytes = heap_refused();
-	if (limit == 0 || !store_attached() || tries >= ROOM_TRIES || bytes > limit / 2 || cancel_requested())
+	if (limit == 0 || !store_attached() || tries >= (may_evict() ? ROOM_TRIES_LONG : ROOM_TRIES) || bytes > limit / 2 || cancel_requested())
 		return false;
 	if (!may_evict() && heap_could_gain() == 0)
 		return false;
 	if (may_evict() && bytes + store_counted() > limit - store_headroom())
 		evict_down_to(limit - store_headroom() - bytes, tenacity_us());
+	if (heap_slabs_for(bytes))
+		atomic_store(&SUPER->arena.wanted, heap_slabs_for(bytes));
 	wake_expirer();
 	if (tries > 0)
 		nanosleep(&(struct timespec){0, ROOM_NS}, NULL);

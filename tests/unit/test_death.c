@@ -372,6 +372,38 @@ static void op_close(void)
 	heap_reopen();
 }
 static void op_compact(void) { compact(1); }
+
+/* The longest free stretch lies behind the last item, so the last slab before it must be emptied for one more neighbour. */
+static uint64_t one_more;
+static void longest_free(void)
+{
+	uint64_t n = 0;
+	one_more = 1;
+	for (uint64_t i = 0; i < SUPER->arena.nextents * SLABS_PER_EXTENT; i++) {
+		n = arena_is_taken(i) ? 0 : n + 1;
+		one_more = n + 1 > one_more ? n + 1 : one_more;
+	}
+}
+static void prep_run_last(void)
+{
+	static char long_value[100000];
+	prep_thin();
+	key_add("t4");
+	do_set_n(0, ARG("t4"), long_value, sizeof long_value, DUE_NONE);
+	longest_free();
+}
+static void prep_slab_last(void)
+{
+	prep_thin();
+	for (unsigned i = 4; i < 8; i++) {
+		char k[8];
+		snprintf(k, sizeof k, "t%u", i);
+		key_add(k);
+		do_set_n(0, ARG(k), big, 20000, DUE_NONE);
+	}
+	longest_free();
+}
+static void op_empty(void) { compact_run(one_more); }
 static void prep_closed(void)
 {
 	prep_thin();
@@ -480,6 +512,8 @@ static const struct operation operations[] = {
 	{"evict", prep_evict, op_evict, false, false, false},
 	{"close-slabs", prep_thin, op_close, false, false, false},
 	{"compact", prep_thin, op_compact, false, false, false},
+	{"empty-run", prep_run_last, op_empty, false, false, false},
+	{"empty-slab", prep_slab_last, op_empty, false, false, false},
 	{"empty-closed", prep_closed, op_del_closed, false, false, false},
 	{"evict-logs", prep_evict, op_evict, false, false, true},
 	{"effects-in-blocks", base, op_effects, false, false, true},

@@ -156,12 +156,44 @@ static void test_compact(void)
 	CHECK_FSCK();
 }
 
+/* Among large values of all sizes, and small ones, there are neighbours for another large one, as often as there are slabs enough. */
+static void test_neighbours(void)
+{
+	static char value[400000];
+	char key[24];
+	do_flush(0);
+	db_sweep_retired();
+	fill("s", 5000, DUE_NONE);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(key, sizeof key, "n%u", i);
+		do_set_n(0, ARG(key), value, 40000 + (size_t)dice(sizeof value - 40000), DUE_NONE);
+	}
+	for (unsigned i = 0; i < 100; i += 2) {
+		snprintf(key, sizeof key, "n%u", i);
+		do_del(0, key);
+	}
+	control->config.maxmemory = (int64_t)store_counted();
+	CHECK(arena_is_limited());
+	for (uint64_t n = 10; n < 60; n += 10) {
+		CHECKF(arena_spare() > n && compact_run(n), "%llu of %llu", (unsigned long long)n, (unsigned long long)arena_spare());
+		CHECK_UINT(SUPER->arena.window, 0);
+		CHECK_FSCK();
+	}
+	/* It is in order: a value that large finds room without any growth. */
+	CHECK(do_set_n(0, ARG("n0"), value, sizeof value, DUE_NONE) == 0);
+	CHECK(do_get(0, "n1", NULL) && do_get(0, "n99", NULL) && do_get(0, "s4999", NULL));
+	control->config.maxmemory = 0;
+	CHECK_FSCK();
+}
+
 /* One is killed again and again while it moves things, beside a writer. */
 static int compact_body(void *arg)
 {
 	(void)arg;
-	while (!stop_requested())
+	while (!stop_requested()) {
 		compact(8);
+		compact_run(40);
+	}
 	return 0;
 }
 static void test_compactor_dies(void)
@@ -195,6 +227,7 @@ int main(void)
 	RUN(test_lfu_decay);
 	RUN(test_volatile_only);
 	RUN(test_fair);
+	RUN(test_neighbours);
 	RUN(test_compact);
 	RUN(test_compactor_dies);
 	return test_done();
