@@ -235,6 +235,9 @@ refuses() {
     mkdir "$OWN_DIR/dump.rdb"
     refuses 'dump\.rdb is no file'
     rmdir "$OWN_DIR/dump.rdb"
+    mkfifo "$OWN_DIR/dump.rdb"
+    refuses 'dump\.rdb is no file'
+    rm "$OWN_DIR/dump.rdb"
     rdb_bytes ''
     refuses 'dump\.rdb, offset 0: '
     rdb_bytes 'hello world, hello\n'
@@ -350,6 +353,40 @@ only_without_lists() { not grep -q '"rpush"' "$ROOT/src/cmd/commands.def" || ski
     stop_server
 }
 all_there_and_new() { same 101 "$(q DBSIZE)"; same OK "$(q DEBUG FSCK)"; }
+
+@test "files that count more than shared memory, but cannot be loaded, cost nothing" {
+    local part
+    rdb 100
+    start_server
+    q SET new 1
+    die
+    head -c 500 "$OWN_DIR/dump.rdb" >"$OWN_DIR/short"
+    mv "$OWN_DIR/dump.rdb" "$OWN_DIR/whole"
+    mv "$OWN_DIR/short" "$OWN_DIR/dump.rdb"
+    not restart
+    grep -q 'dump.rdb, offset 500: it ends too early' "$SERVER_LOG"
+    grep -q 'changed since by somebody else, but cannot be loaded: nothing is touched' "$SERVER_LOG"
+    rm "$OWN_DIR/dump.rdb"
+    restart
+    all_there_and_new
+    # The same with an append only file.
+    expect OK CONFIG SET appendonly yes
+    eventually 10 is_first_base_there
+    q SET newer 2
+    die
+    part=$OWN_DIR/appendonlydir/appendonly.aof.1.incr.aof
+    cp "$part" "$OWN_DIR/part"
+    printf '*2\r\n$6\r\nSELECT\r\n$2\r\n99\r\n' >>"$part"
+    not restart --appendonly yes
+    grep -q 'more than 16 databases' "$SERVER_LOG"
+    grep -q 'changed since by somebody else, but cannot be loaded: nothing is touched' "$SERVER_LOG"
+    cat "$OWN_DIR/part" >"$part"
+    restart --appendonly yes
+    expect '"2"' GET newer
+    expect '"1"' GET new
+    stop_server
+}
+is_first_base_there() { [[ -e $OWN_DIR/appendonlydir/appendonly.aof.1.base.rdb && $(field aof_rewrite_in_progress) == 0 && $(field aof_enabled) == 1 ]]; }
 
 @test "a file that was put where none was counts more than shared memory" {
     start_server
@@ -573,3 +610,15 @@ loads_aof() { [[ $(field loading_total_bytes) -gt 1000 && -n $(loader) ]]; }
 }
 loads_now() { [[ $(field loading) == 1 && -n $(loader) && $(field rdb_last_load_keys_loaded) -gt 10 && $(field rdb_last_load_keys_loaded) -lt 1900 ]]; }
 is_over() { [[ $(field loading) == 0 ]]; }
+
+@test "SIGTERM during DEBUG RELOAD: the server ends at once" {
+    rdb 3000
+    start_server --shutdown-timeout 3600
+    expect OK CONFIG SET key-load-delay 10000
+    q DEBUG RELOAD >/dev/null 2>&1 3>&- &
+    eventually 10 loads_now
+    kill -TERM "$SERVER_PID"
+    eventually 15 dead "$SERVER_PID"
+    run -0 wait "$SERVER_PID"
+    same "" "$(shm_objects "$PORT")"
+}

@@ -31,6 +31,18 @@ void loads_start(bool adopted);
  */
 const char *loads_fault(const struct super *s, int fd);
 
+/*
+ * Before such a store is discarded: what is on disk is read once for nothing, in a process of its own. False: it could not be loaded, and the log
+ * says why.
+ */
+bool loads_could(void);
+
+/* The body of that process; its exit status. */
+int loader_try(bool aof);
+
+/* The server ends: who waits for a load that was asked for is told so. */
+void loads_stop(void);
+
 /* Data is being loaded: no snapshot, no rewrite, no upgrade meanwhile; an end of the server keeps nothing and saves nothing. */
 bool loads_under_way(void);
 

@@ -18,6 +18,8 @@ struct store_wish {
 	bool adopt;            /* what a server of this instance left is taken over, else removed */
 	/* What else speaks against that, by a copy of its superblock and by its descriptor; NULL: nothing. May be NULL. */
 	const char *(*fault)(const struct super *s, int fd);
+	/* Whether there is anything to go on with instead, where `fault` speaks against it; false: the reason is in the log. Set where `fault` is. */
+	bool (*instead)(void);
 	int fd;                /* a descriptor of it that was handed over, or -1 */
 };
 

@@ -147,6 +147,7 @@ int instance_open_store(uint32_t slots, int handed_over, bool *adopted)
 				  .databases = (uint32_t)config->databases,
 				  .adopt = config->warm_restart,
 				  .fault = loads_fault,
+				  .instead = loads_could,
 				  .fd = handed_over};
 	int fd = store_open(&wish, adopted);
 	if (fd < 0)

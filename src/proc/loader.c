@@ -289,7 +289,8 @@ static int open_rdb(uint64_t *size, struct buf *why)
 {
 	const char *path = config->dbfilename;
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* What is no file might never answer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st)) {
 		buf_printf(why, "%s cannot be read: %s", path, strerror(errno));
 	} else if (!S_ISREG(st.st_mode)) {
@@ -341,27 +342,36 @@ static const char *check_string(void *arg, const struct rdb_key *key, const stru
 		return check_result(BULK_TOO_LONG);
 	if (stop_requested())
 		return check_result(BULK_CANCELLED);
-	if (l->load_keeps && !l->load_merges && !left_out(key) && access_run(&plan, look_up, (void *)(uintptr_t)key) == 1)
+	if (l && l->load_keeps && !l->load_merges && !left_out(key) && access_run(&plan, look_up, (void *)(uintptr_t)key) == 1)
 		return stopped("duplicated key '%s' in DB %u", key_text(name), key->db);
 	return NULL;
 }
 
-static bool check_rdb(const struct launch *l, struct buf *why)
+/* `l`: NULL where there is no store to look at. *end: where it ends. */
+static bool check_rdb_on(int fd, const char *path, uint64_t size, const struct launch *l, uint64_t *end, struct buf *why)
 {
 	const struct rdb_sink sink = {.arg = (void *)(uintptr_t)l, .string = check_string, .end = take_other,
 				      .empty = take_empty, .database = take_database};
 	struct rdb_reader r;
-	uint64_t size;
-	int fd = open_rdb(&size, why);
-	if (fd < 0)
-		return false;
 	rdb_from_fd(&r, fd, size);
 	r.check_sum = config->rdbchecksum;
+	r.deep = config->sanitize_dump_payload == SANITIZE_ALL;
 	load.now = clock_wall_ms();
 	bool good = rdb_read(&r, &sink);
 	if (!good)
-		describe(&r, config->dbfilename, why);
+		describe(&r, path, why);
+	*end = r.at;
 	rdb_reader_deinit(&r);
+	return good;
+}
+
+static bool check_rdb(const struct launch *l, struct buf *why)
+{
+	uint64_t size, end;
+	int fd = open_rdb(&size, why);
+	if (fd < 0)
+		return false;
+	bool good = check_rdb_on(fd, config->dbfilename, size, l, &end, why);
 	close(fd);
 	return good;
 }
@@ -441,6 +451,35 @@ static bool check_aof(struct buf *why)
 	if (!aof_is_there())
 		buf_printf(why, "there is no append only file in %s", config->appenddirname);
 	return why->len == 0;
+}
+
+/* ---- looked through without a store ---- */
+
+static const char *try_command(void *arg, int argc, const struct arg *argv)
+{
+	int64_t db;
+	if (argc == 2 && arg_ieq(&argv[0], "select") && parse_i64(argv[1].p, argv[1].n, &db) && db >= config->databases)
+		return stopped("it was made by a server with more than %d databases", (int)config->databases);
+	return aof_known(arg, argc, argv);
+}
+
+static bool try_rdb(void *arg, int fd, const char *path, uint64_t before, uint64_t *end, struct buf *why)
+{
+	(void)arg;
+	(void)before;
+	load.keep_due = true;
+	return check_rdb_on(fd, path, UINT64_MAX, NULL, end, why);
+}
+
+int loader_try(bool aof)
+{
+	const struct aof_sink sink = {.command = try_command, .known = aof_known, .rdb = try_rdb};
+	struct buf why;
+	buf_init(&why);
+	if (aof ? aof_load(&sink, &why) != AOF_LOAD_FAILED : check_rdb(NULL, &why))
+		return LOADER_DONE;
+	log_warning("Looked through before it takes the place of data: %.*s", (int)why.len, why.data);
+	return LOADER_FAILED;
 }
 
 /* ---- the process ---- */

@@ -14,8 +14,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -129,6 +131,34 @@ const char *loads_fault(const struct super *s, int fd)
 		return disk_fault(s, DISK_RDB, config->dbfilename);
 	const char *why = disk_fault(s, DISK_MANIFEST, manifest_path());
 	return why ? why : increment_fault(s, fd);
+}
+
+/* A service manager has patience as long as it is told. */
+static void ask_for_patience(const char *status)
+{
+	notify_send("STATUS=%s\nEXTEND_TIMEOUT_USEC=%lld", status, EXTEND_S * 1000000LL);
+}
+
+bool loads_could(void)
+{
+	siginfo_t info = {0};
+	pid_t self = getpid(), pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		_exit(getppid() == self ? loader_try(config->appendonly) : 1);
+	}
+	if (pid < 0)
+		log_warning("Cannot start a process that looks through what is on disk: %s", strerror(errno));
+	for (int64_t tell_at = 0; pid > 0 && info.si_pid == 0;) {
+		if (clock_mono_ms() >= tell_at) {
+			ask_for_patience("Looking through what is on disk");
+			tell_at = clock_mono_ms() + TELL_MS;
+		}
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) && errno != EINTR)
+			return false;
+	}
+	return pid > 0 && info.si_code == CLD_EXITED && info.si_status == 0;
 }
 
 static void begin(const struct launch *wish)
@@ -278,6 +308,12 @@ void loads_serve(struct channel_request *r)
 	}
 }
 
+void loads_stop(void)
+{
+	if (load.under_way && load.wish.load_beside)
+		answer(&load.request, "ERR the server is stopping");
+}
+
 void loads_client_ended(uint32_t slot)
 {
 	if (load.holder == slot && !load.under_way)
@@ -286,13 +322,13 @@ void loads_client_ended(uint32_t slot)
 
 /* ---- meanwhile ---- */
 
-/* A service manager has patience as long as it is told. */
 static void tell(int64_t now)
 {
 	const struct persistence_notes *n = &control_commons->persistence;
 	uint64_t done = atomic_load(&n->load_bytes), total = atomic_load(&n->load_total);
-	notify_send("STATUS=Loading data: %.0f%%\nEXTEND_TIMEOUT_USEC=%lld", total ? 100.0 * (double)done / (double)total : 0.0,
-		    EXTEND_S * 1000000LL);
+	char status[64];
+	snprintf(status, sizeof status, "Loading data: %.0f%%", total ? 100.0 * (double)done / (double)total : 0.0);
+	ask_for_patience(status);
 	load.tell_at = now + TELL_MS;
 }
 

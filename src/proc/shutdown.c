@@ -76,6 +76,7 @@ static void begin(void)
 	atomic_store(&control->shutting_down, 1);
 	spares_stop();
 	helpers_stop();
+	loads_stop();
 	table_each(end_worker);
 }
 

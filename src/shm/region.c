@@ -223,8 +223,8 @@ static bool lock_object(int fd)
 	return true;
 }
 
-/* Why a store of this format is not to be gone on with; NULL: no reason. */
-static const char *why_not(const struct super *s, const struct store_wish *wish, int fd)
+/* Why a store is not to be gone on with, whatever else there is; NULL: no reason. */
+static const char *why_not(const struct super *s, const struct store_wish *wish)
 {
 	static char text[256];
 	if (wish->fd < 0 && !wish->adopt)
@@ -234,14 +234,21 @@ static const char *why_not(const struct super *s, const struct store_wish *wish,
 	if (wish->fd < 0 && atomic_load(&s->contents) != CONTENTS_WHOLE)
 		return "it was never loaded to the end";
 	if (s->instance_hash == text_hash(wish->instance))
-		return wish->fd < 0 && wish->fault ? wish->fault(s, fd) : NULL;
+		return NULL;
 	snprintf(text, sizeof text, "it belongs to the server of %s", s->instance);
 	return text;
 }
 
 static enum verdict judge_store(const struct super *s, const struct store_wish *wish, int fd)
 {
-	const char *why = why_not(s, wish, fd);
+	const char *why = why_not(s, wish);
+	bool judged = why || wish->fd >= 0 || !wish->fault;
+	if (!judged && (why = wish->fault(s, fd)) && !wish->instead()) {
+		log_warning("%s, but cannot be loaded: nothing is touched, and shared memory '%s' still holds the data. Put right what is on "
+			    "disk; or move it away, to go on with shared memory; or start with 'warm-restart no', which discards that",
+			    why, wish->name);
+		return LEAVE;
+	}
 	if (why && wish->fd >= 0) {
 		log_warning("Cannot go on with the data of shared memory '%s', which stays as it is: %s", wish->name, why);
 		return LEAVE;
