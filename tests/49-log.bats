@@ -55,9 +55,9 @@ stalls() {
         same "" "$(<"$BATS_TEST_TMPDIR/reply.$n")" "${commands[n]}" || return 1
     done
 }
-# many_writers N COUNT BYTES: clients, each of which sets values of that size, so many times.
+# many_writers N COUNT BYTES [KEYS]: clients, each of which sets values of that size, so many times.
 many_writers() {
-    redis-benchmark -p "$PORT" -q -c "$1" -n $(($1 * $2)) -d "$3" -r 100 -t set >/dev/null 2>&1 3>&- &
+    redis-benchmark -p "$PORT" -q -c "$1" -n $(($1 * $2)) -d "$3" -r "${4:-100}" -t set >/dev/null 2>&1 3>&- &
     LOAD=$!
 }
 
@@ -126,6 +126,7 @@ waits() { q CLIENT LIST | grep -q "cmd=$1 "; }
     expect OK CONFIG SET command-timeout 300
     matches '\(error\) TIMEOUT .*' SET a 2
     expect OK CONFIG SET command-timeout 0
+    expect OK DEBUG FSCK
     idle 25 $(workers)
     kill -TERM "$SERVER_PID"
     idle 25 $(workers)
@@ -155,6 +156,13 @@ standing_still() {
     expect '(error) MISCONF Errors writing to the AOF file: File too large' PING
     expect '(error) MISCONF Errors writing to the AOF file: File too large' PING text
     expect '"1"' GET a
+    expect '(error) MISCONF Errors writing to the AOF file: File too large' DEBUG POPULATE 10
+    # What logs nothing does not mind.
+    expect OK DEBUG FSCK
+    expect OK DEBUG SET-ACTIVE-EXPIRE 0
+    expect OK DEBUG RELOAD
+    expect '"1"' GET a
+    expect OK DEBUG SET-ACTIVE-EXPIRE 1
     idle 25 "$pid"
     prlimit --pid "$pid" --fsize=unlimited:unlimited
     eventually 5 info_is aof_last_write_status ok
@@ -163,3 +171,38 @@ standing_still() {
     stop_server
 }
 more_than_half() { (($(field aof_buffer_length persistence) > 2300000)); }
+
+@test "a full ring beside a full store: the expirer waits for room too" {
+    start_server --appendonly yes --maxmemory 10mb --maxmemory-policy allkeys-lru
+    many_writers 10 200 20000 5000
+    eventually 20 evicts
+    kill -STOP "$(writer)"
+    eventually 20 standing_still
+    idle 25 $(pgrep -P "$SERVER_PID" -f 'bulkhead: expirer')
+    kill -CONT "$(writer)"
+    wait "$LOAD"
+    LOAD=
+    same "" "$(q INFO errorstats | grep OOM || true)"
+    expect OK DEBUG FSCK
+    stop_server
+}
+evicts() { (($(field evicted_keys stats) > 10)); }
+
+@test "many large values at once: what is in blocks beside the ring stays bounded" {
+    start_server --appendonly yes
+    local before
+    before=$(field used_memory memory)
+    kill -STOP "$(writer)"
+    redis-benchmark -p "$PORT" -q -c 15 -n 30 -d 10000000 SET one __data__ >/dev/null 2>&1 3>&- &
+    LOAD=$!
+    eventually 30 standing_still
+    # The value, as much as may wait, and what was under way when that was full.
+    (($(field used_memory memory) - before < 110000000)) || fail "$(field used_memory memory)"
+    expect OK DEBUG FSCK
+    kill -CONT "$(writer)"
+    wait "$LOAD"
+    LOAD=
+    eventually 10 info_is aof_buffer_length 0
+    (($(field used_memory memory) - before < 20000000)) || fail "$(field used_memory memory)"
+    stop_server
+}

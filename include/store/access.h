@@ -18,8 +18,8 @@ enum plan_kind {
 struct plan {
 	enum plan_kind kind;
 	bool pausable;             /* a client's write: not while CLIENT PAUSE holds up writers */
+	bool unlogged;             /* what it changes, if anything, is no effect: it does not wait for the log */
 	bool client;               /* a client's command: not while data is loaded */
-	bool unlogged;             /* hands over no effects, so it needs no room in the log */
 	uint32_t db;               /* the session's database */
 	int64_t now;               /* wall clock, ms, for all of the command */
 	uint32_t nkeys;

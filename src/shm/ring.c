@@ -187,7 +187,9 @@ static bool note_place(struct ring *r, struct slot *s)
 	log->db = r->db;
 	log->referenced_in = r->referenced_in;
 	texts_of(s, &t);
-	return room_of(log, &t) <= RING_BYTES - (log->at - atomic_load_explicit(&r->consumed, memory_order_acquire));
+	/* Those that began before there was much in blocks do not all come in. */
+	return ring_referenced() <= RING_REFERENCED_MAX &&
+	       room_of(log, &t) <= RING_BYTES - (log->at - atomic_load_explicit(&r->consumed, memory_order_acquire));
 }
 
 static enum ring_verdict commit_locked(struct ring *r, struct slot *s, uint64_t epoch)

@@ -297,11 +297,11 @@ static int run_write(struct access *a, access_body *body, void *arg, bool all)
 {
 	uint64_t logged_before = txn_logged();
 	for (;;) {
-		if (ring_is_on() && !a->plan->unlogged && !ring_has_room() && wait_for_log() != 0)
+		if (ring_is_on() && !a->loads && !a->plan->unlogged && !ring_has_room() && wait_for_log() != 0)
 			return ACCESS_NOT_LOGGED;
 		a->mode = ACCESS_WRITE;
 		a->touched = false;
-		a->effects = false;
+		a->effects = a->plan->unlogged;
 		a->no_memory = false;
 		if (!txn_begin(all ? NULL : a->stripes, all ? STRIPES : a->nstripes))
 			return ACCESS_CANCELLED;

@@ -121,7 +121,6 @@ static int put_all(struct access *a, void *arg)
 {
 	enum bulk_result *r = arg;
 	*r = BULK_OK;
-	access_unlogged(a);
 	for (uint32_t i = 0; i < batch.n && *r == BULK_OK; i++) {
 		fetch_bin(a, i + 2 * AHEAD);
 		fetch_bucket(a, i + AHEAD);
@@ -204,8 +203,8 @@ struct expected {
 
 static int presize(struct access *a, void *arg)
 {
+	(void)a;
 	const struct expected *e = arg;
-	access_unlogged(a);
 	struct root *root = db_root_make(e->db);
 	for (uint32_t i = e->from; root && i < e->to; i++)
 		if (!index_presize(i, &root->bins[i], e->per_bin))
@@ -242,7 +241,6 @@ void bulk_expect(uint32_t db, uint64_t keys, uint64_t expires)
 static int empty(struct access *a, void *arg)
 {
 	(void)arg;
-	access_unlogged(a);
 	return !db_flush(a, DB_ALL);
 }
 

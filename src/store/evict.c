@@ -319,12 +319,17 @@ static enum outcome take_out(const struct candidate *c)
 	return spot_remove(&s) && !evictor.access.no_memory ? GONE : FAILED;
 }
 
+static bool can_be_logged(void)
+{
+	return !ring_is_on() || ring_has_room();
+}
+
 static enum outcome remove_key(const struct candidate *c)
 {
 	uint64_t start = config->latency_monitor_threshold > 0 ? clock_mono_ns() : 0;
 	uint16_t stripe = (uint16_t)c->stripe;
 	enum outcome result = FAILED;
-	if (ring_is_on() && !ring_has_room())
+	if (!can_be_logged())
 		return FAILED;
 	activity_enter();
 	if (txn_begin(&stripe, 1)) {
@@ -552,6 +557,9 @@ bool evict_headroom(void)
 	if (limit == 0)
 		return false;
 	note_excess(store_over_limit());
+	/* Without room in the log nothing can go; whoever writes when there is some again rouses us. */
+	if (!can_be_logged())
+		return false;
 	bool more = may_evict() && evict_down_to(limit - store_headroom(), HEADROOM_US) == EVICT_GOES_ON;
 	return keep_slabs() || more;
 }

@@ -112,12 +112,6 @@ static inline bool is_gone(const struct access *a, int64_t due)
 /* The encoding Redis would choose for a string that was just set. */
 uint8_t encoding_of(const char *value, size_t len);
 
-/* What this access changes is no effect: the log has it already, or is to know nothing of it. */
-static inline void access_unlogged(struct access *a)
-{
-	a->effects = true;
-}
-
 /* Flags of an item of this key. */
 static inline uint8_t item_flags(const struct arg *key, int64_t due)
 {
