@@ -239,6 +239,27 @@ times_ready() { (($(grep -c 'READY=1' "$TOLD") == $1)); }
     not grep -qv "^$SERVER_PID " "$TOLD"
 }
 
+@test "systemd is asked for patience while the last snapshot is written, and told when it fails" {
+    systemd_listens
+    logged_server --supervised systemd --rdb-key-save-delay 20000
+    q CONFIG SET save "3600 1" >/dev/null
+    for i in {1..200}; do echo "SET k$i v$i"; done | q >/dev/null
+    kill -TERM "$SERVER_PID"
+    eventually 10 told 'STATUS=Saving EXTEND_TIMEOUT_USEC=[0-9]*$'
+    expect OK SHUTDOWN ABORT
+    eventually 10 told 'STATUS=Ready to accept connections$'
+    mkdir "$SERVER_DIR/dump.rdb"
+    expect OK CONFIG SET rdb-key-save-delay 0
+    kill -TERM "$SERVER_PID"
+    eventually 10 told 'STATUS=Saving has failed'
+    expect PONG PING
+    not told STOPPING
+    rmdir "$SERVER_DIR/dump.rdb"
+    kill -TERM "$SERVER_PID"
+    wait "$SERVER_PID"
+    told 'STOPPING=1'
+}
+
 @test "systemd is told at an abstract address too, and found by supervised auto" {
     systemd_listens "@bulkhead-test-$BASHPID-$SRANDOM"
     logged_server --supervised auto --daemonize yes

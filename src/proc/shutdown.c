@@ -127,6 +127,7 @@ static void look_at_save(void)
 	case FINAL_FAILED:
 		if (!asked.force) {
 			log_warning("Saving has failed: the server goes on");
+			notify_send("STATUS=Saving has failed, ready to accept connections");
 			saves_final_over();
 			answer_askers("ERR Errors trying to SHUTDOWN. Check logs.");
 			return;
@@ -174,6 +175,7 @@ bool shutdown_abort(void)
 	if (!asked.under_way)
 		return false;
 	log_notice("Shutdown manually aborted");
+	notify_send("STATUS=Ready to accept connections");
 	saves_final_over();
 	answer_askers("ERR Errors trying to SHUTDOWN. Check logs.");
 	return true;

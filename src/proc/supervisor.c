@@ -188,6 +188,7 @@ static void take_signal(const struct signalfd_siginfo *s)
 {
 	static bool signalled; /* who insists does so by signals: what a client has asked for is not cut short by the first one */
 	bool again = shutdown_asked();
+	signalled = signalled && again;
 	switch (s->ssi_signo) {
 	case SIGCHLD:
 		return; /* reaping happens in every round */
