@@ -206,3 +206,75 @@ evicts() { (($(field evicted_keys stats) > 10)); }
     (($(field used_memory memory) - before < 20000000)) || fail "$(field used_memory memory)"
     stop_server
 }
+
+rewritten() { info_is aof_rewrite_in_progress 0 && info_is aof_rewrite_scheduled 0 && info_is aof_last_write_status ok; }
+# All is killed, its memory is lost: what the files hold is what was there.
+loses_nothing() {
+    local digest
+    kill "$LOAD"
+    wait "$LOAD" 2>/dev/null || true
+    LOAD=
+    eventually 10 no_workers
+    expect OK DEBUG FSCK
+    eventually 20 rewritten
+    eventually 10 info_is aof_buffer_length 0
+    digest=$(q DEBUG DIGEST)
+    crash
+    forget
+    again
+    same "$digest" "$(q DEBUG DIGEST)"
+    expect OK DEBUG FSCK
+    stop_server
+}
+no_workers() { (($(q CLIENT LIST | grep -c '^id=') == 1)); }
+
+@test "switched on and off in a loop under load, its writer killed: what it holds in the end is what there is" {
+    start_server --appendonly yes
+    redis-benchmark -p "$PORT" -q -c 8 -P 4 -n 10000000 -r 500 -d 300 -t set,incr,mset >/dev/null 2>&1 3>&- &
+    LOAD=$!
+    local i
+    for i in {1..12}; do
+        expect OK CONFIG SET appendonly no
+        ((i % 3)) || expect OK DEBUG FSCK
+        expect OK CONFIG SET appendonly yes
+        ((i % 2)) || kill -KILL $(writer) 2>/dev/null || true
+        ((i % 4)) || expect OK SWAPDB 0 1
+    done
+    loses_nothing
+}
+
+@test "everything flushed and swapped while bases are written and the log is cut" {
+    start_server --appendonly yes
+    redis-benchmark -p "$PORT" -q -c 8 -P 4 -n 10000000 -r 2000 -d 100 -t set,incr,mset >/dev/null 2>&1 3>&- &
+    LOAD=$!
+    local i
+    for i in {1..12}; do
+        q BGREWRITEAOF >/dev/null
+        expect OK SWAPDB 0 $((i % 3 + 1))
+        ((i % 4)) || expect OK FLUSHALL
+        ((i % 3)) || expect OK DEBUG FSCK
+        eventually 20 rewritten
+    done
+    loses_nothing
+}
+
+@test "shared memory is gone on with though its append only file is gone: there is a new one" {
+    start_server --appendonly yes --appendfsync always
+    seq 50 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    local digest
+    digest=$(q DEBUG DIGEST)
+    crash
+    rm -r "$SERVER_DIR/appendonlydir"
+    again --appendfsync always
+    same "$digest" "$(q DEBUG DIGEST)"
+    # Who reads waits for nothing that will never come.
+    same '"v1"' "$(timeout 10 redis-cli --no-raw -p "$PORT" GET k:1)"
+    eventually 10 rewritten
+    same OK "$(timeout 10 redis-cli -p "$PORT" SET k:1 again)"
+    digest=$(q DEBUG DIGEST)
+    crash
+    forget
+    again
+    same "$digest" "$(q DEBUG DIGEST)"
+    stop_server
+}

@@ -443,6 +443,15 @@ static void op_cut(void)
 	pin_release(ring_pin(true, &offset));
 }
 
+/* Given up, and begun anew. */
+static void op_switch_log(void)
+{
+	uint64_t offset;
+	ring_switch_off();
+	ring_drop();
+	ring_switch_on(&offset);
+}
+
 static void prep_functions(void) { base(); functions_add(&ARG("#!lua name=one\n")); }
 static void op_functions_add(void) { functions_add(&ARG("#!lua name=two\n")); }
 static void op_functions_clear(void) { functions_clear(); }
@@ -518,6 +527,7 @@ static const struct operation operations[] = {
 	{"evict-logs", prep_evict, op_evict, false, false, true},
 	{"effects-in-blocks", base, op_effects, false, false, true},
 	{"log-consumed", prep_consume, op_consume, false, false, true},
+	{"log-switched", prep_consume, op_switch_log, false, false, true},
 	{"log-cut", base, op_cut, false, false, true},
 	{"expirer-logs", prep_expirer, op_expirer, true, false, true},
 	LOGGED("SET a n", base),
