@@ -244,7 +244,7 @@ void loads_ended(uint32_t slot, int code, int status)
 		over("+OK");
 	} else if (code == CLD_EXITED && status == LOADER_REFUSED) {
 		over(load.wish.load == LOAD_AOF ? "ERR Error trying to load the append only file, check server logs."
-						: "ERR Error trying to load the RDB dump, check server logs.");
+						: "ERR Error trying to load the RDB dump");
 	} else if (code == CLD_EXITED && status == LOADER_FAILED) {
 		log_warning("Fatal error loading the DB, check server logs. Exiting.");
 		shutdown_failed(false);
