@@ -262,6 +262,37 @@ has_keys() { [[ $(q DBSIZE) == "$1" ]]; }
     [[ $(q FUNCTION LIST) != *gone* ]]
     stop_server
 }
+
+@test "libraries of functions can be seen, dumped and deleted, and stay deleted" {
+    local library=$'#!lua name=kept\nredis.register_function("f", function() return 7 end)'
+    { resp FUNCTION LOAD "$library"; resp FUNCTION LOAD "#!lua name=other"$'\n'; resp SET a 1; } >appendonly.aof
+    begin
+    same $'library_name\nkept\nengine\nLUA\nfunctions\n\nlibrary_code\n'"$library" "$(q FUNCTION LIST LIBRARYNAME 'K*' WITHCODE)"
+    [[ $(q FUNCTION STATS) == *libraries_count$'\n'2$'\n'* ]]
+    expect OK FUNCTION DELETE other
+    expect '(error) ERR Library not found' FUNCTION DELETE other
+    same OK "$(q DEBUG FSCK)"
+    q FUNCTION DUMP >dumped
+    stop_server
+    begin
+    expect '(empty array)' FUNCTION LIST LIBRARYNAME other
+    q FUNCTION DUMP | cmp - dumped
+    stop_server
+    # As redis-server has it.
+    SERVER_BINARY=redis-server begin
+    q FUNCTION DUMP | cmp - dumped
+    stop_server
+    begin
+    expect OK FUNCTION FLUSH
+    expect '(empty array)' FUNCTION LIST
+    same OK "$(q DEBUG FSCK)"
+    expect OK SAVE
+    not grep -qa name=kept dump.rdb
+    stop_server
+    begin
+    expect '(empty array)' FUNCTION LIST
+    stop_server
+}
 is_rewritten() { [[ $(q INFO persistence) == *aof_rewrite_in_progress:0*aof_last_bgrewrite_status:ok* && -e appendonlydir/appendonly.aof.2.base.aof ]]; }
 
 @test "the single file of Redis 6 is moved into the directory, also when that was interrupted" {

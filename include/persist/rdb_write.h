@@ -53,6 +53,9 @@ void rdb_write_db(struct rdb_writer *w, uint32_t db, uint64_t keys, uint64_t exp
 /* The code of a library of functions. */
 void rdb_write_function(struct rdb_writer *w, const void *code, size_t n);
 
+/* The end of what DUMP and FUNCTION DUMP answer: the format's version, and the sum of all. */
+void rdb_write_footer(struct buf *b);
+
 /* A key with its value and due time. `idle`: seconds, `freq`: 0 to 255; each -1: not told. */
 void rdb_write_key(struct rdb_writer *w, const char *key, size_t n, const struct view *v, int64_t idle, int freq);
 

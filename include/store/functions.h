@@ -16,6 +16,18 @@ struct check;
 /* Keeps one more library; one that is there already, letter for letter, is kept once. A transaction of its own: none may run. False: no memory. */
 bool functions_add(const struct arg *code);
 
+/*
+ * Forgets the library of that name, or all (NULL), within a command that has all stripes locked. *found: whether there was any. False: no memory, and the command
+ * must be undone.
+ */
+bool functions_drop(const struct arg *name, bool *found);
+
+/* Forgets the library of that name, if there is one. A transaction of its own. False: no memory, or cancelled. */
+bool functions_forget(const struct arg *name);
+
+/* The name that the first line of a library gives it: "#!lua name=mylib". Empty: it has none. */
+struct arg functions_name(const struct arg *code);
+
 /* Forgets all. A transaction of its own. False: no memory for its journal, or cancelled. */
 bool functions_clear(void);
 

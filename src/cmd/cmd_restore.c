@@ -7,22 +7,12 @@
  */
 #include "args.h"
 #include "base/config.h"
-#include "base/crc64.h"
 #include "base/num.h"
 #include "persist/rdb_read.h"
 #include "persist/rdb_write.h"
 #include "shm/control.h"
 
 /* ---- DUMP ---- */
-
-/* The end of a payload: the format's version, and the sum of all. */
-static void put_footer(struct buf *b)
-{
-	buf_append(b, (const unsigned char[]){RDB_VERSION & 0xff, RDB_VERSION >> 8}, 2);
-	uint64_t sum = crc64(0, b->data, b->len);
-	for (int i = 0; i < 8; i++)
-		buf_append_char(b, (char)(sum >> (8 * i)));
-}
 
 /* The value may be torn where nobody holds it: then what is made of it is thrown away, and this is run again. */
 enum cmd_result cmd_dump(struct cmd *c)
@@ -37,7 +27,7 @@ enum cmd_result cmd_dump(struct cmd *c)
 	if (access_is_long(c->access, v.len))
 		return CMD_LONG;
 	rdb_write_value(&w, &v);
-	put_footer(&w.out);
+	rdb_write_footer(&w.out);
 	reply_bulk(c->out, w.out.data, w.out.len);
 	rdb_writer_deinit(&w);
 	return CMD_DONE;

@@ -209,6 +209,14 @@ void rdb_write_function(struct rdb_writer *w, const void *code, size_t n)
 	put_string(w, code, n);
 }
 
+void rdb_write_footer(struct buf *b)
+{
+	buf_append(b, (const unsigned char[]){RDB_VERSION & 0xff, RDB_VERSION >> 8}, 2);
+	uint64_t sum = crc64(0, b->data, b->len);
+	for (int i = 0; i < 8; i++)
+		buf_append_char(b, (char)(sum >> (8 * i)));
+}
+
 void rdb_write_key(struct rdb_writer *w, const char *key, size_t n, const struct view *v, int64_t idle, int freq)
 {
 	if (v->due != DUE_NONE) {

@@ -87,10 +87,60 @@ static bool run(bool change(const struct arg *code), const struct arg *code)
 	return ok;
 }
 
-static bool clear(const struct arg *none)
+struct arg functions_name(const struct arg *code)
 {
-	(void)none;
-	return !libraries() || replace(REF_NONE);
+	static const char word[] = " name=";
+	const char *end = memchr(code->p, '\n', code->n);
+	size_t n = end ? (size_t)(end - code->p) : code->n;
+	const char *name = memmem(code->p, n, word, sizeof word - 1);
+
+	if (name == NULL)
+		return (struct arg){"", 0};
+	name += sizeof word - 1;
+	n -= (size_t)(name - code->p);
+	for (size_t i = 0; i < n; i++)
+		if (str_is_space((unsigned char)name[i]))
+			n = i;
+	return (struct arg){name, n};
+}
+
+/* Whether a library stays when those of that name go. */
+static bool stays(const struct arg *code, const struct arg *name)
+{
+	struct arg its = functions_name(code);
+	return name && (its.n != name->n || memcmp(its.p, name->p, its.n));
+}
+
+bool functions_drop(const struct arg *name, bool *found)
+{
+	const struct libraries *old = libraries();
+	struct arg code;
+	uint64_t left = 0;
+	*found = false;
+	for (size_t from = 0; old && next(old->all, old->bytes, &from, &code);) {
+		left += stays(&code, name) ? sizeof(uint64_t) + code.n : 0;
+		*found = *found || !stays(&code, name);
+	}
+	if (!*found || left == 0)
+		return !*found || replace(REF_NONE);
+	ref block = txn_alloc(sizeof *old + left, BLOCK_META);
+	if (ref_is_none(block))
+		return false;
+	struct libraries *new = at(block);
+	new->bytes = 0;
+	for (size_t from = 0, begin = 0; next(old->all, old->bytes, &from, &code); begin = from) {
+		if (!stays(&code, name))
+			continue;
+		memcpy(new->all + new->bytes, old->all + begin, from - begin);
+		new->bytes += from - begin;
+	}
+	return replace(block);
+}
+
+static bool drop(const struct arg *name)
+{
+	bool found;
+	return functions_drop(name, &found);
 }
 
 bool functions_add(const struct arg *code)
@@ -100,7 +150,12 @@ bool functions_add(const struct arg *code)
 
 bool functions_clear(void)
 {
-	return run(clear, NULL);
+	return run(drop, NULL);
+}
+
+bool functions_forget(const struct arg *name)
+{
+	return run(drop, name);
 }
 
 bool functions_copy(struct buf *out)

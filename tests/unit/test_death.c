@@ -453,6 +453,7 @@ static void op_switch_log(void)
 }
 
 static void prep_functions(void) { base(); functions_add(&ARG("#!lua name=one\n")); }
+static void prep_two_functions(void) { prep_functions(); functions_add(&ARG("#!lua name=two\n")); }
 static void op_functions_add(void) { functions_add(&ARG("#!lua name=two\n")); }
 static void op_functions_clear(void) { functions_clear(); }
 
@@ -640,6 +641,8 @@ static const struct operation operations[] = {
 	COMMAND("SELECT 1; FLUSHDB SYNC", base),
 	COMMAND("FLUSHALL", base),
 	COMMAND("FLUSHALL ASYNC", base),
+	COMMAND("FUNCTION FLUSH", prep_functions),
+	COMMAND("FUNCTION DELETE one", prep_two_functions),
 	COMMAND("SWAPDB 0 1", base),
 	COMMAND("SWAPDB 1 2", base),
 };
