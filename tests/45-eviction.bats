@@ -187,6 +187,20 @@ older() { (($(q OBJECT IDLETIME "$1") >= $2)); }
     stop_server
 }
 
+@test "large values that cannot be had are refused at once" {
+    only_bulkhead
+    for policy in volatile-lru noeviction; do
+        start_server --maxmemory 20mb --maxmemory-policy $policy
+        # Some large ones fit in between; after that nothing more can be moved, and nothing may go.
+        awk 'BEGIN { srand(2); for (i = 0; i < 2000; i++) printf "SETRANGE k:%d %d x\r\n", i, 33000 + rand() * 500000 }' |
+            timeout 60 redis-cli -p "$PORT" --pipe >"$BATS_TEST_TMPDIR/out" 2>&1 || true
+        grep -q "replies: 2000" "$BATS_TEST_TMPDIR/out" || fail "$policy: $(tail -3 "$BATS_TEST_TMPDIR/out")"
+        (($(keys) > 10 && $(keys) < 400)) || fail "$policy: $(keys) keys"
+        expect OK DEBUG FSCK
+        stop_server
+    done
+}
+
 @test "noeviction: deleted values of one size make room for another" {
     only_bulkhead
     start_server --maxmemory 20mb

@@ -71,6 +71,7 @@ struct arena {
 	ref closed;                /* slabs that are being emptied (slab.h); guard: the one process that does it, each change under its heap's lock */
 	_Atomic uint64_t full_until; /* monotonic ms: the kernel had no memory, it is not asked again before */
 	_Atomic uint64_t wanted;   /* slabs of the run that somebody waits for while there are no such neighbours (store/evict.h); a hint */
+	_Atomic uint64_t futile;   /* times the expirer could neither move nor evict anything for who waits */
 	_Atomic uint64_t window;   /* first slab + 1 of those being emptied for a run | their number << 40; 0: none. Others are taken first */
 	_Atomic uint64_t grower;   /* who grew it last for a large run: activity | slot << 40; while it is in that command nothing is given back */
 };

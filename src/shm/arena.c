@@ -194,9 +194,9 @@ static uint64_t beside_extents(void)
 {
 	uint64_t slow = atomic_load_explicit(&SUPER->slow_backed, memory_order_relaxed) * (uint64_t)sizeof(struct slow_entry);
 	uint64_t log = atomic_load_explicit(&ring()->backed, memory_order_relaxed) ? RING_BYTES : 0;
-	uint64_t all = SUPER->off_slots + atomic_load(&SUPER->slot_high) * (uint64_t)PAGE_BYTES + slow + log;
-	/* Gathered into huge pages, the first of it takes a whole number of them. */
-	return (all + EXTENT_BYTES - 1) / EXTENT_BYTES * EXTENT_BYTES;
+	uint64_t first = SUPER->off_slots + atomic_load(&SUPER->slot_high) * (uint64_t)PAGE_BYTES;
+	/* Gathered into huge pages, the first of it takes a whole number of them. Pages of bitmaps and heads are apart. */
+	return (first + EXTENT_BYTES - 1) / EXTENT_BYTES * EXTENT_BYTES + slow + log + 16 * PAGE_BYTES;
 }
 
 /*

@@ -498,11 +498,14 @@ static uint64_t slabs_wanted(void)
 	return part < SLABS_FEWEST ? SLABS_FEWEST : part < SLABS_MOST ? part : SLABS_MOST;
 }
 
-/* So many bytes less are to be counted. Returns whether it is worth while to ask again. */
+/* So many bytes less are to be counted. False: there is nothing to evict, and whoever waits need not wait any longer. */
 static bool evict_bytes(uint64_t bytes)
 {
 	uint64_t counted = store_counted();
-	return may_evict() && evict_down_to(counted > bytes ? counted - bytes : 0, HEADROOM_US) != EVICT_NOTHING;
+	bool more = may_evict() && evict_down_to(counted > bytes ? counted - bytes : 0, HEADROOM_US) != EVICT_NOTHING;
+	if (!more)
+		atomic_fetch_add(&SUPER->arena.futile, 1);
+	return more;
 }
 
 /* For who waits for a large block there are slabs enough, but no neighbours. Where nothing can be moved any more, more has to go. */
@@ -529,17 +532,22 @@ static bool keep_slabs(void)
 		return false;
 	uint64_t worth = may_evict() ? arena_taken() / SLAB_BYTES / WORTH + SLABS_FEWEST / 2 : 1;
 	uint64_t could = heap_could_gain();
-	if (could >= worth)
-		return compact((uint32_t)(want - spare)) > 0 && arena_spare() < want / 2;
-	return evict_bytes((worth - could) * SLAB_BYTES);
+	/* Under a pin little may be moved. */
+	if (could >= worth && compact((uint32_t)(want - spare)) > 0)
+		return arena_spare() < want / 2;
+	return evict_bytes((could < worth ? worth - could : want - spare) * SLAB_BYTES);
 }
 
 bool evict_await_room(unsigned tries)
 {
-	uint64_t limit = (uint64_t)config->maxmemory, bytes = heap_refused();
+	static uint64_t futile;
+	uint64_t in_vain = atomic_load(&SUPER->arena.futile), limit = (uint64_t)config->maxmemory, bytes = heap_refused();
 	if (limit == 0 || !store_attached() || tries >= (may_evict() ? ROOM_TRIES_LONG : ROOM_TRIES) || bytes > limit / 2 || cancel_requested())
 		return false;
-	if (!may_evict() && heap_could_gain() == 0)
+	if (tries == 0)
+		futile = in_vain;
+	/* The first time may have begun before we asked. */
+	if (in_vain - futile >= 2)
 		return false;
 	if (may_evict() && bytes + store_counted() > limit - store_headroom())
 		evict_down_to(limit - store_headroom() - bytes, tenacity_us());
@@ -561,5 +569,7 @@ bool evict_headroom(void)
 	if (!can_be_logged())
 		return false;
 	bool more = may_evict() && evict_down_to(limit - store_headroom(), HEADROOM_US) == EVICT_GOES_ON;
-	return keep_slabs() || more;
+	more |= keep_slabs();
+	/* While the log has no room nothing can go: it is tried again now and then. */
+	return more && !(ring_is_on() && !ring_has_room());
 }
