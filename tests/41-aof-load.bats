@@ -209,6 +209,10 @@ parts() {
     parts
     resp SELECT 16 >>appendonlydir/i2
     refused 'cannot be loaded: select answers: ERR DB index is out of range'
+    # RESTORE of a list: a key that cannot be held is not passed over.
+    parts
+    { printf '*4\r\n$7\r\nRESTORE\r\n$1\r\nl\r\n$1\r\n0\r\n$24\r\n'; printf '\x12\x01\x02\x0a\x0a\x00\x00\x00\x01\x00\x81\x61\x02\xff\x0a\x00\x09\xb9\xed\xf5\x94\xde\xd9\x95'; printf '\r\n'; } >>appendonlydir/i2
+    refused 'cannot be loaded: restore answers: ERR this server holds strings only, and the payload is a value of type list'
     parts
     rm appendonlydir/i1
     refused "can't open the append only file appendonlydir/i1, which the manifest names, for reading: No such file or directory"

@@ -149,7 +149,13 @@ static int run_write(struct cmd *c)
 	return access_run(&plan, run_handler, c);
 }
 
-/* What it answered with is an error. */
+static bool begins(const char *text, int n, const char *with)
+{
+	size_t len = strlen(with);
+	return n >= (int)len && memcmp(text, with, len) == 0;
+}
+
+/* What it answered with is an error. Where a key would be missing that no later command explains, the load stops. */
 static const char *answered_with_error(struct cmd *c, int result)
 {
 	const struct buf *out = &c->out->out;
@@ -158,7 +164,7 @@ static const char *answered_with_error(struct cmd *c, int result)
 	struct buf name = {0};
 
 	n = n > 2 ? n - 2 : n; /* its line's end */
-	if (is_select(c->row) || (n > 3 && memcmp(text, "OOM", 3) == 0) || result < 0) {
+	if (is_select(c->row) || begins(text, n, "OOM") || begins(text, n, STRINGS_ONLY) || result < 0) {
 		snprintf(applier.why, sizeof applier.why, "%s answers: %.*s", c->row->name, n, text);
 		return applier.why;
 	}

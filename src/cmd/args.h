@@ -20,6 +20,7 @@ void reply_not_integer(struct cmd *c);
  * returned at once. */
 #define OOM_ERROR "OOM command not allowed when used memory > 'maxmemory'."
 #define NOT_LOGGED_ERROR "MISCONF Errors writing to the AOF file: %s"
+#define STRINGS_ONLY "ERR this server holds strings only" /* RESTORE of another type */
 #define CANCELLED_ERROR "TIMEOUT The command ran longer than command-timeout and was undone."
 enum cmd_result reply_oom(struct cmd *c);
 

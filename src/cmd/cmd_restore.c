@@ -132,7 +132,7 @@ static bool read_payload(struct cmd *c, struct rdb_reader *r, struct content *ou
 		return false;
 	}
 	if (out->other)
-		reply_errorf(c->out, "ERR this server holds strings only, and the payload is a value of type %s", r->key.type_name);
+		reply_errorf(c->out, STRINGS_ONLY ", and the payload is a value of type %s", r->key.type_name);
 	return !out->other;
 }
 
