@@ -34,9 +34,8 @@
 #define STRIPE_TRIES 12
 #define QUIET_MS 100     /* a database in which nothing was found is not asked again before */
 #define SLABS_FEWEST 16u
-#define ROOM_TRIES 1000  /* times a client waits ... */
-#define ROOM_TRIES_LONG 8000 /* where keys can go: sooner or later there is room */
-#define ROOM_NS 250000   /* ... so long for slabs to be emptied */
+#define ROOM_NS 250000   /* a client waits so long for slabs to be emptied, again and again, ... */
+#define ROOM_MOST_NS 2000000000ull /* ... but no longer than this: the expirer may be stopped */
 #define SLABS_MOST 128u
 #define RUNS 4u          /* room is made for as many large blocks as one waits for */
 #define WORTH 16u        /* a gain of less than one part in so many is not worth the moving */
@@ -540,14 +539,15 @@ static bool keep_slabs(void)
 
 bool evict_await_room(unsigned tries)
 {
-	static uint64_t futile;
+	static uint64_t futile, since;
 	uint64_t in_vain = atomic_load(&SUPER->arena.futile), limit = (uint64_t)config->maxmemory, bytes = heap_refused();
-	if (limit == 0 || !store_attached() || tries >= (may_evict() ? ROOM_TRIES_LONG : ROOM_TRIES) || bytes > limit / 2 || cancel_requested())
+	if (limit == 0 || !store_attached() || bytes > limit / 2 || cancel_requested())
 		return false;
+	uint64_t now = clock_mono_ns();
 	if (tries == 0)
-		futile = in_vain;
+		futile = in_vain, since = now;
 	/* The first time may have begun before we asked. */
-	if (in_vain - futile >= 2)
+	if (in_vain - futile >= 2 || now - since > ROOM_MOST_NS)
 		return false;
 	if (may_evict() && bytes + store_counted() > limit - store_headroom())
 		evict_down_to(limit - store_headroom() - bytes, tenacity_us());
