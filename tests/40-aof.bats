@@ -26,7 +26,8 @@ files() { ls "$SERVER_DIR/${1:-appendonlydir}" | paste -sd' '; }
 manifest() { cat "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"; }
 incr() { cat "$SERVER_DIR/appendonlydir/appendonly.aof.$1.incr.aof"; }
 info_is() { [[ $(field "$1" persistence) == "$2" ]]; }
-rewritten() { info_is aof_rewrite_in_progress 0 && info_is aof_rewrite_scheduled 0; }
+# In this order: what is scheduled no more has begun.
+rewritten() { info_is aof_rewrite_scheduled 0 && info_is aof_rewrite_in_progress 0; }
 kill_writer() { kill -KILL "$(writer)" 2>/dev/null; } # fails while the next one is not there yet
 writer() { pgrep -P "$SERVER_PID" -f 'bulkhead: aof writer'; }
 logged() { grep -q -- "$1" "$SERVER_LOG"; }

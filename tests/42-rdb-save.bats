@@ -281,6 +281,26 @@ points_of() {
     eventually 10 dead "$SERVER_PID"
 }
 
+@test "the end that could not save: who waited for a save of its own is answered" {
+    only_bulkhead
+    start_server --appendonly yes --rdb-key-save-delay 10000000
+    expect OK SET a 1
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    expect OK CONFIG SET rdb-key-save-delay 0
+    mkdir "$SERVER_DIR/dump.rdb"
+    q SAVE >"$BATS_TEST_TMPDIR/answer" 2>&1 3>&- &
+    local waits=$!
+    clients_are 2
+    eventually 5 saving_waits
+    expect '(error) ERR Errors trying to SHUTDOWN. Check logs.' SHUTDOWN SAVE
+    eventually 10 dead "$waits"
+    same ERR "$(head -n 1 "$BATS_TEST_TMPDIR/answer")"
+    rmdir "$SERVER_DIR/dump.rdb"
+    expect OK SAVE
+    stop_server
+}
+saving_waits() { [[ $(q CLIENT LIST) == *cmd=save* ]] && [[ $(field rdb_saves persistence) == 1 ]]; }
+
 @test "FLUSHALL ends a snapshot under way, and saves if there are save points" {
     only_bulkhead
     server --rdb-key-save-delay 20000

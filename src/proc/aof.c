@@ -303,6 +303,8 @@ static void base_in(bool ok)
 static bool start_rewrite(void)
 {
 	struct save_base base = {.rdb = config->aof_use_rdb_preamble, .rotate = aof.logging, .ended = base_ended};
+	/* At each moment INFO has one or the other. */
+	atomic_store(&told->aof_rewriting, 1);
 	set_scheduled(false);
 	atomic_store(&told->aof_rewrite_began_ms, clock_mono_ms());
 	int n = snprintf(base.path, sizeof base.path, "%s/%s", told->aof_dir, AOF_BASE_TEMP);
@@ -313,7 +315,6 @@ static bool start_rewrite(void)
 		return false;
 	}
 	aof.making = true;
-	atomic_store(&told->aof_rewriting, 1);
 	/* The first files of a server that starts without are none. */
 	if (aof.adopted || aof.whole)
 		atomic_fetch_add(&told->aof_rewrites, 1);
@@ -365,7 +366,6 @@ static void needs_base(int64_t why)
 static void begun(void)
 {
 	atomic_store(&told->aof_same, 0);
-	set_scheduled(aof.scheduled);
 	aof.finishing = false;
 	answer_waiting();
 }
@@ -437,10 +437,18 @@ static bool is_due(void)
 	return (aof.needs_base || aof.scheduled) && is_idle();
 }
 
+/* For INFO: also while there is to be a base, and none is being made. */
+static void show_scheduled(void)
+{
+	bool switching = atomic_load(&told->aof_on) && !aof.logging, wanted = aof.needs_base && !aof.making && !aof.installing;
+	atomic_store(&told->aof_scheduled, aof.scheduled || switching || wanted);
+}
+
 void aof_tick(int64_t now)
 {
 	if (is_due() && (aof.needs_base ? now >= aof.retry_at : !spaced_out(now)))
 		start_rewrite();
+	show_scheduled();
 }
 
 int64_t aof_deadline(void)

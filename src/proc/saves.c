@@ -252,6 +252,18 @@ void saves_serve(struct channel_request *r)
 		serve_bgsave(r, strcmp(r->text, "bgsave schedule") == 0);
 }
 
+/* What waited for the snapshot before. */
+static void go_on(void)
+{
+	if (final == FINAL_RUNS) {
+		if (!begin(FOR_END))
+			final = FINAL_FAILED;
+		return;
+	}
+	if (next_waiting.n)
+		begin_for(&next_waiting);
+}
+
 /* ---- the end of the server ---- */
 
 enum save_final saves_final(bool must, bool never)
@@ -289,6 +301,8 @@ void saves_final_over(void)
 	if (final != FINAL_NOTHING)
 		pauses_hold(false);
 	final = FINAL_NOTHING;
+	if (!slot)
+		go_on();
 }
 
 /* ---- ends ---- */
@@ -326,17 +340,6 @@ static void judge_rdb(bool ok)
 		retry_at = clock_mono_ms() + RETRY_MS;
 	}
 	saves_judge();
-}
-
-static void go_on(void)
-{
-	if (final == FINAL_RUNS) {
-		if (!begin(FOR_END))
-			final = FINAL_FAILED;
-		return;
-	}
-	if (next_waiting.n)
-		begin_for(&next_waiting);
 }
 
 void saves_ended(uint32_t ended, int code, int status)
