@@ -447,7 +447,7 @@ increment() { echo "$OWN_DIR"/appendonlydir/appendonly.aof.*.incr.aof; }
     expect '(integer) 10' DBSIZE
     stop_server
 }
-rewritten() { [[ $(field aof_rewrite_in_progress persistence)$(field aof_rewrite_scheduled persistence) == 00 ]]; }
+rewritten() { [[ $(field aof_rewrite_scheduled persistence)$(field aof_rewrite_in_progress persistence) == 00 ]]; }
 
 @test "with an append only file: who goes on with shared memory, and when the files count" {
     start_server --appendonly yes
