@@ -537,3 +537,24 @@ synced_past() { (($(grep -a -c INCR "$SERVER_DIR/appendonlydir/appendonly.aof.1.
     stop_server
 }
 ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
+
+@test "files without a manifest, as of a backup that lacks it, are not written over" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET kept 1
+    crash
+    forget
+    rm "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    cp "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof" "$BATS_TEST_TMPDIR/increment"
+    again --appendonly yes
+    same '' "$(q GET kept)"
+    cmp "$BATS_TEST_TMPDIR/increment" "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof.unlisted-1"
+    test -s "$SERVER_DIR/appendonlydir/appendonly.aof.1.base.rdb.unlisted-1"
+    logged 'appendonly.aof.1.incr.aof is in the AOF directory, and no manifest names it'
+    expect OK SET new 2
+    crash
+    forget
+    again --appendonly yes
+    expect '"2"' GET new
+    stop_server
+}

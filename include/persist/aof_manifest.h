@@ -110,4 +110,10 @@ void aof_manifest_retire_incrs(struct aof_manifest *m, size_t keep);
 /* Forgets the parts of a type: history once its files are gone. */
 void aof_manifest_forget(struct aof_manifest *m, enum aof_type type);
 
+/*
+ * There is no manifest in `dir`: bases and increments that are there all the same get other names, with a line in the log each, so that new ones do not
+ * write over them. False: one could not be renamed; the log says why.
+ */
+bool aof_set_aside(int dir, const char *filename);
+
 #endif

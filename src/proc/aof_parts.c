@@ -198,8 +198,10 @@ static void note_manifest(struct aof_writer *w)
 static bool begin(struct aof_writer *w)
 {
 	uint64_t at, offset, rotations = ring_rotations(&at);
-	bool same = atomic_load(&control->persistence.aof_same) &&
-		    (aof_manifest_base(&w->m) || aof_manifest_last_incr(&w->m));
+	bool any = aof_manifest_base(&w->m) || aof_manifest_last_incr(&w->m);
+	bool same = any && atomic_load(&control->persistence.aof_same);
+	if (!any && !aof_set_aside(w->dir, config->appendfilename))
+		return false;
 	ring_fail(0);
 	w->pos = ring_consumed(&w->offset);
 	if (same && !open_last(w)) {
