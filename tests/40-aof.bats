@@ -558,3 +558,15 @@ ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
     expect '"2"' GET new
     stop_server
 }
+
+@test "two servers do not write to the same files" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    mkdir "$BATS_TEST_TMPDIR/second"
+    not timeout 20 "$BULKHEAD_SERVER" --port 0 --unixsocket "$BATS_TEST_TMPDIR/second/s" --dir "$SERVER_DIR" --save "" --appendonly yes \
+        >"$BATS_TEST_TMPDIR/second/log"
+    grep -q 'is in use by another server' "$BATS_TEST_TMPDIR/second/log"
+    files_agree
+    stop_server
+}

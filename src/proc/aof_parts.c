@@ -12,10 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aof_writer.h"
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -27,6 +31,7 @@
 #include "shm/ring.h"
 
 #define PATH_CAP (AOF_DIR_MAX + AOF_NAME_MAX + 1)
+#define LOCK_WAIT_MS 3000
 
 static void path_of(char out[PATH_CAP], const char *name)
 {
@@ -221,6 +226,25 @@ static bool begin(struct aof_writer *w)
 	return false;
 }
 
+/*
+ * Two servers that write to the same files would each remove what is the other's. A writer that was just killed may still be dying: so a moment is
+ * waited for. The lock goes with this process.
+ */
+static bool lock_folder(int dir)
+{
+	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+	while (flock(dir, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			return true; /* a file system without locks */
+		if (clock_mono_ms() > until) {
+			log_warning("The AOF directory %s is in use by another server", control->persistence.aof_dir);
+			return false;
+		}
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+	}
+	return true;
+}
+
 static bool read_manifest(struct aof_writer *w)
 {
 	struct aof_manifest_error e;
@@ -233,6 +257,8 @@ static bool read_manifest(struct aof_writer *w)
 		log_warning("Cannot open the AOF directory %s: %s", control->persistence.aof_dir, strerror(errno));
 		return false;
 	}
+	if (!lock_folder(w->dir))
+		return false;
 	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
 	case AOF_FOUND:
 	case AOF_ABSENT:
