@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aof_writer.h"
@@ -38,6 +39,7 @@
 #define SYNC_EVERY_MS 1000
 #define SYNC_SLOW_MS 2000     /* of a sync: then nothing is written until it ends */
 #define LOOK_US 200           /* `always`: for the next write, before sleeping */
+#define GATHER_US 1000        /* `always`: at most so long for all that are about to write */
 #define LOOK_MS 1000          /* never sleeps longer */
 #define RETRY_MS 100          /* after a failed write */
 #define SAID_EVERY_MS 30000   /* that it still fails */
@@ -166,10 +168,14 @@ static bool copy_all(struct aof_writer *w)
 
 /* ---- durability ---- */
 
+static uint32_t told; /* so many waited when the last sync was done */
+
 static void tell_durable(const struct aof_writer *w, uint64_t offset)
 {
-	if (!w->failed && atomic_load_explicit(&ring()->durable, memory_order_relaxed) < offset)
-		ring_set_durable(offset);
+	if (w->failed || atomic_load_explicit(&ring()->durable, memory_order_relaxed) >= offset)
+		return;
+	told = atomic_load(&ring()->durable_waiters);
+	ring_set_durable(offset);
 }
 
 static void durable_up_to(struct aof_writer *w, uint64_t offset)
@@ -362,9 +368,18 @@ static void tell_growth(struct aof_writer *w, int64_t now)
 /* ---- the loop ---- */
 
 /*
- * `always`: who has just got his reply writes again, so it looks for that before it sleeps. First it gives way: on busy cores more clients then share the next
- * sync, on idle ones that costs nothing.
+ * `always`: those that were told write again as soon as they have their replies. A sync that waits for most of them serves them all, one that
+ * does not about half; so they are waited for, no longer than half a sync takes.
  */
+static void gather(const struct ring *r)
+{
+	int64_t sync = (int64_t)atomic_load(&r->aof_last_fsync_us), most = sync / 2 < GATHER_US ? sync / 2 : GATHER_US;
+	int64_t until = clock_mono_us() + most;
+	while (atomic_load(&r->durable_waiters) < told / 4 * 3 && clock_mono_us() < until)
+		nanosleep(&(struct timespec){0, 20000}, NULL);
+}
+
+/* The same for a single one, who comes sooner than this process would have gone to sleep: looks for him for a while, and gives way meanwhile. */
 static bool look_for_more(const struct aof_writer *w)
 {
 	int64_t until = clock_mono_us() + LOOK_US;
@@ -393,6 +408,7 @@ static void rest(const struct aof_writer *w, bool wrote, int64_t now)
 		return;
 	}
 	if (wrote && config->appendfsync == FSYNC_ALWAYS) {
+		gather(ring());
 		if (!look_for_more(w))
 			ring_sleep(w->pos, LOOK_MS, true);
 		return;

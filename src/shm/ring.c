@@ -248,13 +248,11 @@ void ring_recover(uint32_t id)
 
 /* ---- waiting ---- */
 
-/* Sleeps until the word moves, for WAIT_MS at most. `waiters` tells others that it is worth waking. */
-static void sleep_on(_Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *waiters)
+/* Sleeps until the word moves, for WAIT_MS at most. */
+static void sleep_on(_Atomic uint32_t *word, uint32_t seen)
 {
 	struct timespec t = {0, WAIT_MS * 1000000L};
-	atomic_fetch_add(waiters, 1);
 	syscall(SYS_futex, word, FUTEX_WAIT, seen, &t, NULL, 0);
-	atomic_fetch_sub(waiters, 1);
 }
 
 static bool has_room(void)
@@ -277,7 +275,9 @@ int ring_wait_room(void)
 		if (!ring_is_on() || has_room() || cancel_requested())
 			return 0;
 		ring_wake();
-		sleep_on(&r->room_moved, seen, &r->room_waiters);
+		atomic_fetch_add(&r->room_waiters, 1);
+		sleep_on(&r->room_moved, seen);
+		atomic_fetch_sub(&r->room_waiters, 1);
 	}
 }
 
@@ -287,8 +287,8 @@ static bool is_durable(struct ring *r, uint64_t offset)
 }
 
 /*
- * A fast disk takes less time than going to sleep and being woken: looks again for a while, and gives way to whoever wants the core. Who has
- * looked in vain sleeps at once the next times.
+ * A fast disk takes less time than going to sleep and being woken: who waits alone looks again for a while, and gives way to whoever wants the
+ * core. Who has looked in vain sleeps at once the next times.
  */
 static bool look_for_durable(struct ring *r, uint64_t offset)
 {
@@ -306,19 +306,27 @@ static bool look_for_durable(struct ring *r, uint64_t offset)
 	return false;
 }
 
-bool ring_wait_durable(uint64_t offset)
+static bool sleep_till_durable(struct ring *r, uint64_t offset)
 {
-	struct ring *r = ring();
-	if (is_durable(r, offset) || look_for_durable(r, offset))
-		return true;
 	for (;;) {
 		uint32_t seen = atomic_load(&r->durable_moved);
 		if (is_durable(r, offset))
 			return true;
 		if (atomic_load(&r->failed))
 			return false;
-		sleep_on(&r->durable_moved, seen, &r->durable_waiters);
+		sleep_on(&r->durable_moved, seen);
 	}
+}
+
+bool ring_wait_durable(uint64_t offset)
+{
+	struct ring *r = ring();
+	if (is_durable(r, offset))
+		return true;
+	bool alone = atomic_fetch_add(&r->durable_waiters, 1) == 0;
+	bool durable = (alone && look_for_durable(r, offset)) || sleep_till_durable(r, offset);
+	atomic_fetch_sub(&r->durable_waiters, 1);
+	return durable;
 }
 
 /* ---- snapshots ---- */
