@@ -9,6 +9,7 @@
 #include "shm/arena.h"
 
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -484,7 +485,11 @@ static bool punch(void)
 	readers.noted = true;
 	if (!arena_readers_left())
 		return false;
-	region_punch(SUPER->fixed + ((p & PUNCH_FIRST) - 1) * EXTENT_BYTES, (p >> PUNCH_COUNT) * EXTENT_BYTES);
+	/* One by one: on few cores others wait for what the kernel does in one call. */
+	for (uint64_t e = (p & PUNCH_FIRST) - 1, end = e + (p >> PUNCH_COUNT); e < end; e++) {
+		region_punch(SUPER->fixed + e * EXTENT_BYTES, EXTENT_BYTES);
+		sched_yield();
+	}
 	leaf_lock(LEAF_ARENA, &SUPER->arena.lock);
 	leaf_set(&SUPER->arena.punching, 0);
 	leaf_end();

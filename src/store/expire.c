@@ -31,6 +31,7 @@
 #define RETAINED_PER_TXN 128u
 #define READ_TRIES 16
 #define ANY_EXPIRY (PAUSED_EXPIRY | PAUSED_CRON)
+#define LET_OTHERS_NS 500000u
 #define LOOK_MS 1000 /* never sleeps longer; then looks at every stripe, whatever the hints say */
 
 static struct access expirer_access; /* for effects */
@@ -158,11 +159,24 @@ static int64_t stripe_due(uint32_t stripe)
 	return first;
 }
 
+/*
+ * To give way is not enough here: the kernel lets who has slept for long go on for milliseconds all the same. So this process sleeps for as short as can be,
+ * and who waits for the core has it.
+ */
+static void let_others(uint64_t *since)
+{
+	uint64_t now = clock_mono_ns();
+	if (now - *since < LET_OTHERS_NS)
+		return;
+	nanosleep(&(struct timespec){0, 1000}, NULL);
+	*since = clock_mono_ns();
+}
+
 /* Deletes what is due in a group of stripes and sets its hint anew. */
 static void expire_group(uint32_t g)
 {
 	const uint32_t per = STRIPES / HINT_GROUPS;
-	uint64_t since = 0;
+	static uint64_t since;
 	/* Cleared first: who inserts from here on lowers it again, who inserted before is seen below. */
 	atomic_store(hint_word(g), UINT64_MAX);
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in hint_lower */
@@ -174,7 +188,7 @@ static void expire_group(uint32_t g)
 		activity_leave();
 		while (due <= now && more && ok && !stop_requested()) {
 			ok = expire_some(s, now, &more);
-			give_way(&since);
+			let_others(&since);
 		}
 		if (due <= now) {
 			activity_enter();
@@ -183,6 +197,7 @@ static void expire_group(uint32_t g)
 		}
 		if (due != INT64_MAX)
 			hint_lower(s, due);
+		let_others(&since);
 	}
 }
 
