@@ -373,8 +373,9 @@ all_there_and_new() { same 101 "$(q DBSIZE)"; same OK "$(q DEBUG FSCK)"; }
     expect OK CONFIG SET appendonly yes
     eventually 10 is_first_base_there
     q SET newer 2
-    die
     part=$OWN_DIR/appendonlydir/appendonly.aof.1.incr.aof
+    eventually 10 grep -q newer "$part" # else what is added below could be a part of it
+    die
     cp "$part" "$OWN_DIR/part"
     printf '*2\r\n$6\r\nSELECT\r\n$2\r\n99\r\n' >>"$part"
     not restart --appendonly yes
