@@ -224,25 +224,35 @@ static void test_functions(void)
 	buf_deinit(&all);
 }
 
+/* The keys of a stripe that has several, so that there are several blocks in a piece. */
+static uint32_t overwrite_stripe(void)
+{
+	uint32_t stripe = 0;
+	while (root->bins[stripe].count < 2)
+		stripe++;
+	for (int i = 0; i < KEYS; i++) {
+		char key[32];
+		int n = snprintf(key, sizeof key, "key:%d", i);
+		if (key_hash_of(key, (size_t)n).stripe == stripe)
+			do_set(0, key, "a later value");
+	}
+	return stripe;
+}
+
 static void test_retained(void)
 {
 	struct pin p = pin_take();
-	char key[32];
-	for (int i = 0; i < 20; i++) {
-		snprintf(key, sizeof key, "key:%d", i);
-		do_set(0, key, "a later value");
-	}
-	uint32_t i = 0;
-	while (ref_is_none(store_stripe(i)->retained))
-		i++;
+	uint32_t i = overwrite_stripe();
 	struct stripe *s = store_stripe(i);
 	struct retained *e = at(s->retained);
+	REQUIRE(e->n >= 2);
 	WILD(&s->retained.off, uint64_t, s->retained.off + 8, &s->retained);
 	WILD(&s->retained.off, uint64_t, 0, s);
 	WILD(&s->nretained, uint32_t, s->nretained + 1, s);
 	WILD(&e->next.off, uint64_t, s->retained.off, &e->next);
 	WILD(&e->block[0].off, uint64_t, e->block[0].off + 8, &e->block[0]);
-	WILD(&e->died, uint64_t, 0, at(e->block[e->n - 1]));
+	WILD(&e->died, uint64_t, 0, at(e->block[0]));
+	WILD(&e->block[1].off, uint64_t, e->block[1].off + 8, &e->block[1]);
 	WILD(&e->n, uint32_t, 0, e);
 	WILD(&e->n, uint32_t, e->cap + 1, e);
 	WILD(&e->cap, uint32_t, 100, e);
