@@ -126,6 +126,8 @@ void control_enter(uint32_t slot)
 	pages = pages_view;
 	control = head_view;
 	my_slot = slot;
+	/* The supervisor does so too, but a client may be served, and listed, before it gets to it. */
+	atomic_store_explicit(&my_page->pid, getpid(), memory_order_relaxed);
 }
 
 void counts_read(uint64_t out[COUNTERS])
