@@ -155,16 +155,16 @@ older() { (($(q OBJECT IDLETIME "$1") >= $2)); }
 
 @test "shared memory stays within 1.02 times the limit and 8 MB, and new sizes of values get the room of the old ones" {
     only_bulkhead
-    limit=$((20 * 1048576)) bound=$((20 * 1048576 * 102 / 100 + 8 * 1048576))
-    start_server --maxmemory 20mb --maxmemory-policy allkeys-lru
-    fill 200000 100
+    limit=$((40 * 1048576)) bound=$((40 * 1048576 * 102 / 100 + 8000000))
+    start_server --maxmemory 40mb --maxmemory-policy allkeys-lru
+    fill 400000 100
     (($(blocks) <= bound)) || fail "$(blocks) bytes"
-    fill 40000 1000
+    fill 80000 1000
     (($(blocks) <= bound)) || fail "$(blocks) bytes"
     # 1,000 bytes of value, 16 of header, the key.
     live=$(($(keys) * 1025))
     ((live * 100 >= limit * 85)) || fail "live data is $live of $limit"
-    pipe "SET again:%.0f $(value 100)" 100000
+    pipe "SET again:%.0f $(value 100)" 200000
     (($(blocks) <= bound)) || fail "$(blocks) bytes"
     expect OK DEBUG FSCK
     no_crash
@@ -173,7 +173,7 @@ older() { (($(q OBJECT IDLETIME "$1") >= $2)); }
 
 @test "large values of all sizes, small ones between them: writing goes on for ever" {
     only_bulkhead
-    bound=$((40 * 1048576 * 102 / 100 + 8 * 1048576))
+    bound=$((40 * 1048576 * 102 / 100 + 8000000))
     start_server --maxmemory 40mb --maxmemory-policy allkeys-lru
     for most in 100000 1000000 4000000; do
         awk -v most=$most 'BEGIN { srand(1); for (i = 0; i < 3000; i++) { k = int(rand() * 1000)

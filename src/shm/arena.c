@@ -31,7 +31,7 @@
 #endif
 
 #define KEEP_EMPTY_EXTENTS 4u
-#define LIMIT_SLACK (8u << 20)
+#define LIMIT_SLACK 8000000u
 #define FEWEST_EXTENTS 3u
 #define FULL_MS 50u
 #define SPARE_LOW 8u /* slabs beyond the reserve: time for the expirer to grow the store, before a writer must */
@@ -201,7 +201,7 @@ static uint64_t beside_extents(void)
 }
 
 /*
- * Extents that may have memory at once by maxmemory, those kept back among them: what does not count, and 2% and 8 MiB more than the limit may
+ * Extents that may have memory at once by maxmemory, those kept back among them: what does not count, and 2% and 8 MB more than the limit may
  * be used, so that blocks can lie less than perfectly. Not for the urgent.
  */
 static uint64_t most_extents(void)
