@@ -11,17 +11,15 @@
 #include "cmd/apply.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "apply_function.h"
 #include "args.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/panic.h"
 #include "base/seldom.h"
+#include "command_plan.h"
 #include "store/access.h"
 
-#define FEW_KEYS 16u
 #define CLOCK_EACH 256u     /* commands: relative expiries are counted from the moment of the load, roughly */
 #define ERRORS_LOGGED 16u   /* each of the first has a line; who loads says how many there were */
 #define PREVIEW 64
@@ -31,8 +29,6 @@ static struct {
 	bool ready;
 	struct applied done;
 	uint64_t at_clock; /* commands when the clock was last read */
-	const struct arg **many;
-	size_t many_cap;
 	char why[256];
 } applier SELDOM_USED;
 
@@ -108,45 +104,14 @@ const char *apply_known(int argc, const struct arg *argv)
 
 /* ---- running one ---- */
 
-static int run_handler(struct access *a, void *arg)
-{
-	struct cmd *c = arg;
-
-	cmd_start_over(c);
-	c->access = a;
-	return c->row->handler(c);
-}
-
-static const struct arg **room_for(size_t n, const struct arg **few)
-{
-	if (n <= FEW_KEYS)
-		return few;
-	if (n > applier.many_cap) {
-		applier.many = realloc(applier.many, n * sizeof *applier.many);
-		if (applier.many == NULL)
-			fatal("out of memory for %zu keys", n);
-		applier.many_cap = n;
-	}
-	return applier.many;
-}
-
 static int run_write(struct cmd *c)
 {
-	const struct command *row = c->row;
-	const struct arg *few[FEW_KEYS];
-	struct plan plan = {.db = c->session->db, .now = c->session->now};
-	int first, last, step;
+	struct command_plan p;
 
-	plan.kind = row->flags & COMMAND_ALL_STRIPES ? PLAN_WRITE_ALL : PLAN_WRITE;
-	if (command_key_range(row, c->argc, &first, &last, &step)) {
-		size_t n = (size_t)((last - first) / step + 1);
-		const struct arg **keys = room_for(n, few);
-		for (size_t i = 0; i < n; i++)
-			keys[i] = &c->argv[first + (int)i * step];
-		plan.nkeys = (uint32_t)n;
-		plan.keys = keys;
-	}
-	return access_run(&plan, run_handler, c);
+	command_plan(&p, c);
+	int result = command_plan_run(&p, c);
+	command_plan_over();
+	return result;
 }
 
 static bool begins(const char *text, int n, const char *with)
@@ -199,7 +164,7 @@ const char *apply_command(int argc, const struct arg *argv)
 	if (c.row->flags & COMMAND_WRITE)
 		result = run_write(&c);
 	else if (is_select(c.row))
-		run_handler(NULL, &c);
+		c.row->handler(&c);
 	if (result < 0)
 		reply_oom(&c);
 	if (c.sweep)

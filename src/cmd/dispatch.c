@@ -3,18 +3,17 @@
  * Dispatch: what is the same for every command is done here, once. Row, arity, authentication, memory; then the
  * handler, under the access its row asks for; then statistics.
  *
- * Runs in workers. Owns the list of keys handed to the access. Takes no lock itself: access_run does, and holds nothing
- * when it returns. A death in here leaves what access_run leaves, and the medic takes it from there.
+ * Runs in workers. Owns nothing. Takes no lock itself: access_run does, and holds nothing when it returns. A death in here
+ * leaves what access_run leaves, and the medic takes it from there.
  */
 #include "dispatch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
 #include "base/config.h"
 #include "base/deadline.h"
-#include "base/panic.h"
+#include "command_plan.h"
 #include "shm/channel.h"
 #include "shm/control.h"
 #include "shm/pause.h"
@@ -23,14 +22,7 @@
 #include "store/evict.h"
 
 #define PREVIEW 128u      /* bytes of a wrong command, and of its arguments, that its error repeats */
-#define FEW_KEYS 16u      /* as many need no memory */
 #define MANY_KEYS 1000u   /* more are read under a pin */
-#define KEYS_KEPT 4096u   /* room kept between commands */
-
-static struct {
-	const struct arg **v;
-	size_t cap;
-} many;
 
 /* ---- finding the row ---- */
 
@@ -170,38 +162,6 @@ static bool permitted(struct session *s, const struct command *row, int argc)
 
 /* ---- running it ---- */
 
-static int run_handler(struct access *a, void *arg)
-{
-	struct cmd *c = arg;
-
-	cmd_start_over(c);
-	c->access = a;
-	return c->row->handler(c);
-}
-
-static const struct arg **room_for(size_t n, const struct arg **few)
-{
-	if (n <= FEW_KEYS)
-		return few;
-	if (n > many.cap) {
-		free(many.v);
-		many.v = malloc(n * sizeof *many.v);
-		if (many.v == NULL)
-			fatal("out of memory for %zu keys", n);
-		many.cap = n;
-	}
-	return many.v;
-}
-
-static void drop_room(void)
-{
-	if (many.cap > KEYS_KEPT) {
-		free(many.v);
-		many.v = NULL;
-		many.cap = 0;
-	}
-}
-
 /* Loading has begun since it was permitted. */
 static void reply_loading(struct cmd *c)
 {
@@ -217,37 +177,25 @@ static bool lacks_memory(int result, const struct cmd *c)
 /* False: writers are paused, and nothing has happened. */
 static bool run_in_access(struct cmd *c)
 {
-	const struct command *row = c->row;
-	const struct arg *few[FEW_KEYS];
-	struct plan plan = {.db = c->session->db, .now = c->session->now, .client = true};
-	int first, last, step;
+	struct command_plan p;
 
-	if (command_key_range(row, c->argc, &first, &last, &step)) {
-		size_t n = (size_t)((last - first) / step + 1);
-		const struct arg **keys = room_for(n, few);
-		for (size_t i = 0; i < n; i++)
-			keys[i] = &c->argv[first + (int)i * step];
-		plan.nkeys = (uint32_t)n;
-		plan.keys = keys;
-	}
-	if (row->flags & COMMAND_WRITE) {
-		plan.kind = row->flags & COMMAND_ALL_STRIPES ? PLAN_WRITE_ALL : PLAN_WRITE;
-		plan.pausable = true;
-	} else {
-		plan.kind = row->flags & COMMAND_LONG_READ || plan.nkeys > MANY_KEYS ? PLAN_READ_LONG : PLAN_READ;
-	}
+	command_plan(&p, c);
+	p.plan.client = true;
+	p.plan.pausable = c->row->flags & COMMAND_WRITE;
+	if (!p.plan.pausable && (c->row->flags & COMMAND_LONG_READ || p.plan.nkeys > MANY_KEYS))
+		p.plan.kind = PLAN_READ_LONG;
 
-	int result = access_run(&plan, run_handler, c);
+	int result = command_plan_run(&p, c);
 	if (result == CMD_LONG) {
-		plan.kind = PLAN_READ_LONG;
-		result = access_run(&plan, run_handler, c);
+		p.plan.kind = PLAN_READ_LONG;
+		result = command_plan_run(&p, c);
 	}
 	/* Nothing has happened: with some patience there may be room. */
 	for (unsigned tries = 0; __builtin_expect(lacks_memory(result, c), 0) && evict_await_room(tries); tries++) {
 		deadline_begin();
-		result = access_run(&plan, run_handler, c);
+		result = command_plan_run(&p, c);
 	}
-	drop_room();
+	command_plan_over();
 	if (result == ACCESS_PAUSED)
 		cmd_start_over(c);
 	else if (result == ACCESS_CANCELLED)
@@ -278,10 +226,12 @@ static bool run(struct cmd *c)
 	bool ran = true;
 
 	deadline_begin();
-	if (c->row->flags & (COMMAND_WRITE | COMMAND_READONLY))
+	if (c->row->flags & (COMMAND_WRITE | COMMAND_READONLY)) {
 		ran = run_in_access(c);
-	else
-		run_handler(NULL, c);
+	} else {
+		cmd_start_over(c);
+		c->row->handler(c);
+	}
 	if (c->sweep) {
 		/* The flush has happened; whatever becomes of this, nobody sees the keys any more. */
 		deadline_begin();
