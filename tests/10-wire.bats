@@ -47,6 +47,27 @@ setup() { empty_server; }
     same same "$output"
 }
 
+@test "a pipeline keeps its sense whatever is in it" {
+    # Databases, long lists of words between short ones, inline commands with quotes, unknown commands, an incomplete one at the end.
+    words=$(printf 'k%d v ' {1..100})
+    same $'+OK\n+OK\n$1\na\n$-1\n+OK\n:100\n$1\nv\n-ERR unknown command \x27NO\x27, with args beginning with: \x27SUCH\x27 \n+OK\n$1\na\n$5\nx y z' \
+        "$(wire "SET one a\r\nSELECT 3\r\nECHO a\r\nGET one\r\nMSET $words\r\nDBSIZE\r\nGET k100\r\nNO SUCH\r\nSELECT 0\r\nGET one\r\nECHO \"x y z\"\r\n*2\r\n\$3\r\nGET\r\n")"
+    # What is wrong is said after the replies to what was right; QUIT ends it before.
+    same $'+OK\n:2\n:3\n-ERR Protocol error: invalid bulk length' "$(wire 'SET n 1\r\nINCR n\r\nINCR n\r\n*1\r\n$-5\r\nINCR n\r\n')"
+    same $':4\n+OK' "$(wire 'INCR n\r\nQUIT\r\nINCR n\r\n*1\r\n$-5\r\n')"
+    expect '"4"' GET n
+}
+
+@test "a pipeline logs in, and loses its rights, at the command that does it" {
+    expect OK CONFIG SET requirepass secret
+    same $'-NOAUTH Authentication required.\n+OK\n+OK\n$1\nv\n+OK' \
+        "$(wire 'GET k\r\nAUTH secret\r\nSET k v\r\nGET k\r\nCONFIG SET requirepass ""\r\n')"
+    same $'+OK\n$1\nv\n+RESET\n-NOAUTH Authentication required.\n-NOAUTH Authentication required.' \
+        "$(wire 'CONFIG SET requirepass secret\r\nGET k\r\nRESET\r\nGET k\r\nGET k\r\n')"
+    same $'-NOAUTH Authentication required.\n-ERR Protocol error: unauthenticated multibulk length' "$(wire 'PING\r\n*11\r\n')"
+    same $'+OK\n+OK' "$(wire 'AUTH secret\r\nCONFIG SET requirepass ""\r\n')"
+}
+
 @test "binary keys and values" {
     same $'+OK\n:1\n$6\n\x5cx00\x5cxffab\x5cx00\n:6' "$(wire '*3\r\n$3\r\nSET\r\n$2\r\n\x00\n\r\n$6\r\n\x00\xffab\x00!\r\n*2\r\n$6\r\nEXISTS\r\n$2\r\n\x00\n\r\n*2\r\n$3\r\nGET\r\n$2\r\n\x00\n\r\n*2\r\n$6\r\nSTRLEN\r\n$2\r\n\x00\n\r\n' | sed 's/!$//')"
 }

@@ -51,6 +51,8 @@ struct session {
 	/* The user has changed, or is one no longer: AUTH, HELLO, RESET. May be NULL. */
 	void (*user_changed)(const struct session *s);
 
+	const struct arg *argv;      /* words of the command that runs; argc of them */
+	size_t argc;
 	const struct command *shown; /* the command my_page->client.cmd names */
 	struct buf name;             /* CLIENT SETNAME, whole; the page has as much as fits */
 	int64_t now;                 /* wall clock, ms, as last read */

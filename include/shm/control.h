@@ -92,7 +92,7 @@ enum retire {
 struct control_slot {
 	_Atomic uint32_t seq;      /* odd while the owner changes `client` */
 	_Atomic uint32_t kind;     /* enum process_kind, for INFO; by the supervisor */
-	_Atomic int32_t pid;       /* 0: nobody holds the slot, or who does is sure to die; by the supervisor */
+	_Atomic int32_t pid;       /* 0: nobody holds the slot, or who does is sure to die; by the supervisor, and at first by itself */
 	_Atomic uint32_t busy;     /* 1: a worker with a client; 0: a spare one */
 	_Atomic uint32_t retire;   /* enum retire, by the supervisor to a spare worker */
 	_Atomic uint32_t was_sent; /* 1: it dies of a signal that another process sent; by its crash handler */

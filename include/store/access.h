@@ -59,6 +59,13 @@ struct access_log {
 };
 struct access_log access_take_log(void);
 
+/*
+ * Commands on these keys of database `db` will be run next, at most STORE_EXPECT_MAX: fetches what they will look at into the processor's caches, for all
+ * of them at once, where each command alone would wait for one thing after the other. Changes nothing, takes no lock. Outside every access.
+ */
+#define STORE_EXPECT_MAX 16u
+void store_expect(uint32_t db, const struct arg *keys, uint32_t n);
+
 /* The errno of ACCESS_NOT_LOGGED. */
 int access_log_errno(void);
 

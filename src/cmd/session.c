@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/seldom.h"
 #include "cmd/command.h"
 #include "dispatch.h"
 #include "shm/channel.h"
@@ -22,6 +23,8 @@
 #include "store/access.h"
 
 #define FLUSH_AT (64u << 10)
+#define AHEAD 16u        /* commands of a pipeline that are looked at together, */
+#define AHEAD_WORDS 64u  /* and their words, but for those of the last one */
 
 void session_init(struct session *s, int fd, bool (*flush)(struct session *), bool (*wait)(struct session *, bool writes))
 {
@@ -84,7 +87,7 @@ static void publish(struct session *s, const struct command *row, uint64_t argv_
 
 void session_publish(struct session *s, const struct command *row)
 {
-	publish(s, row, bytes_of(s->parser.argv, s->parser.argc), s->out.out.len);
+	publish(s, row, bytes_of(s->argv, s->argc), s->out.out.len);
 }
 
 void session_flag(uint32_t flag, bool on)
@@ -162,22 +165,85 @@ static bool flush_if_full(struct session *s, const struct command *row)
 	return s->flush(s);
 }
 
+/* The next commands in the buffer, of which none has run yet. */
+static SELDOM_USED struct {
+	uint32_t n;
+	struct ready {
+		const struct arg *argv;
+		size_t argc;
+	} v[AHEAD];
+	struct arg words[AHEAD_WORDS];
+} next;
+
+/* Takes one more; *used: of the words. The last one's stay with the parser. */
+static enum resp_result take_one(struct session *s, const struct resp_limits *limits, size_t *used)
+{
+	if (next.n) {
+		struct ready *r = &next.v[next.n - 1];
+		r->argv = memcpy(next.words + *used, r->argv, r->argc * sizeof *r->argv);
+		*used += r->argc;
+	}
+	enum resp_result got = resp_parse(&s->parser, &s->in, limits);
+	if (got == PARSE_COMMAND)
+		next.v[next.n++] = (struct ready){s->parser.argv, s->parser.argc};
+	return got;
+}
+
+/* Takes the next command, and of a pipeline several. PARSE_COMMAND: there may be more. */
+static enum resp_result take(struct session *s)
+{
+	struct resp_limits limits = {.authenticated = s->authenticated || !config->password_set,
+				     .proto_max_bulk_len = (int64_t)config->proto_max_bulk_len};
+	size_t used = 0;
+	enum resp_result got;
+
+	next.n = 0;
+	do
+		got = take_one(s, &limits, &used);
+	while (got == PARSE_COMMAND && s->parser.consumed != s->in.len && next.n < AHEAD && used + s->parser.argc <= AHEAD_WORDS &&
+	       limits.authenticated);
+	return got;
+}
+
+/* Most commands name a key first: where it would be is fetched for all of them at the same time. */
+static void expect_keys(const struct session *s)
+{
+	struct arg key[AHEAD];
+	uint32_t n = 0;
+
+	if (next.n < 2 || !s->store_mapped)
+		return;
+	for (uint32_t i = 0; i < next.n; i++)
+		if (next.v[i].argc > 1)
+			key[n++] = next.v[i].argv[1];
+	store_expect(s->db, key, n);
+}
+
+/* False: the connection is to be closed. *row: of the last command that has run. */
+static bool run_next(struct session *s, const struct command **row)
+{
+	for (uint32_t i = 0; i < next.n; i++) {
+		s->argv = next.v[i].argv;
+		s->argc = next.v[i].argc;
+		*row = dispatch(s, (int)s->argc, s->argv, i + 1 == next.n && s->parser.consumed == s->in.len);
+		if (s->close_after_flush || !flush_if_full(s, *row))
+			return false;
+	}
+	return true;
+}
+
 bool session_run(struct session *s)
 {
-	struct resp_limits limits = {.proto_max_bulk_len = (int64_t)config->proto_max_bulk_len};
 	const struct command *row = NULL;
 	enum resp_result r;
 
 	s->now_uses = 0;
-	for (;;) {
-		limits.authenticated = s->authenticated || !config->password_set;
-		r = resp_parse(&s->parser, &s->in, &limits);
-		if (r != PARSE_COMMAND)
-			break;
-		row = dispatch(s, (int)s->parser.argc, s->parser.argv, s->parser.consumed == s->in.len);
-		if (s->close_after_flush || !flush_if_full(s, row))
+	do {
+		r = take(s);
+		expect_keys(s);
+		if (!run_next(s, &row))
 			return false;
-	}
+	} while (r == PARSE_COMMAND);
 	if (r == PARSE_ERROR)
 		protocol_error(s);
 	else if (r == PARSE_SECURITY)

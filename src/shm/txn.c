@@ -172,6 +172,12 @@ bool txn_holds(uint32_t stripe)
 	return false;
 }
 
+/* Whether this transaction has changed what the stripe guards. Such a one is held. */
+static bool is_odd(uint32_t stripe)
+{
+	return txn.odd[stripe / 64] >> (stripe % 64) & 1;
+}
+
 bool txn_changed(void)
 {
 	return txn.nodd > 0;
@@ -179,7 +185,7 @@ bool txn_changed(void)
 
 void txn_mark(uint32_t stripe)
 {
-	if (txn.odd[stripe / 64] >> (stripe % 64) & 1)
+	if (is_odd(stripe))
 		return;
 	DEBUG_ASSERT(txn_holds(stripe));
 	txn.odd[stripe / 64] |= 1ull << (stripe % 64);
@@ -289,20 +295,26 @@ bool txn_retire(uint32_t stripe, ref root, ref block, uint64_t born)
 
 static void versions_even(void)
 {
-	for (uint32_t w = 0; txn.nodd && w < STRIPES / 64; w++)
-		for (; txn.odd[w]; txn.odd[w] &= txn.odd[w] - 1, txn.nodd--) {
-			struct stripe *s = store_stripe(w * 64 + (uint32_t)__builtin_ctzll(txn.odd[w]));
-			uint64_t v = atomic_load_explicit(&s->version, memory_order_relaxed);
-			atomic_store_explicit(&s->version, v + 1, memory_order_release);
-		}
+	for (uint32_t i = 0; txn.nodd; i++) {
+		uint32_t stripe = held_stripe(i);
+		if (!is_odd(stripe))
+			continue;
+		struct stripe *s = store_stripe(stripe);
+		uint64_t v = atomic_load_explicit(&s->version, memory_order_relaxed);
+		atomic_store_explicit(&s->version, v + 1, memory_order_release);
+		txn.odd[stripe / 64] &= ~(1ull << (stripe % 64));
+		txn.nodd--;
+	}
 }
 
 /* Reads of what has changed wait for this much of the log, if replies wait for the disk. */
 static void stripes_logged(uint64_t offset)
 {
-	for (uint32_t w = 0; w < STRIPES / 64; w++)
-		for (uint64_t m = txn.odd[w]; m; m &= m - 1)
-			atomic_store_explicit(&store_stripe(w * 64 + (uint32_t)__builtin_ctzll(m))->logged, offset, memory_order_relaxed);
+	for (uint32_t i = 0, left = txn.nodd; left; i++)
+		if (is_odd(held_stripe(i))) {
+			atomic_store_explicit(&store_stripe(held_stripe(i))->logged, offset, memory_order_relaxed);
+			left--;
+		}
 }
 
 static void finish(struct slot *s, bool committed)

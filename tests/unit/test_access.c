@@ -327,6 +327,37 @@ static void test_cancelled(void)
 		CHECK(do_is(0, text[i], i % 3 ? "new" : NULL));
 }
 
+/* Keys that are there, that are not, that fall due, in a database that was never used: nothing changes, nothing is held. */
+static void test_expected_keys(void)
+{
+	char text[STORE_EXPECT_MAX][16];
+	struct arg key[STORE_EXPECT_MAX];
+	uint64_t versions = 0, now = 0, activity = atomic_load(&self->activity);
+	for (uint32_t i = 0; i < STORE_EXPECT_MAX; i++) {
+		sprintf(text[i], "expected:%u", i);
+		key[i] = ARG(text[i]);
+		if (i % 3)
+			do_set(0, text[i], "value");
+		if (i % 3 == 2)
+			do_due(0, text[i], fixture_now - 1);
+	}
+	key[7] = (struct arg){"", 0};
+	for (uint32_t i = 0; i < STRIPES; i++)
+		versions += atomic_load(&store_stripe(i)->version);
+	uint64_t used = heap_used();
+	for (uint32_t n = 0; n <= STORE_EXPECT_MAX; n++)
+		for (uint32_t db = 0; db < 3; db++)
+			store_expect(db, key, n);
+	for (uint32_t i = 0; i < STRIPES; i++)
+		now += atomic_load(&store_stripe(i)->version);
+	CHECK_UINT(now, versions);
+	CHECK_UINT(heap_used(), used);
+	CHECK_UINT(atomic_load(&self->activity) & 1, activity & 1);
+	CHECK_UINT(atomic_load(&self->nheld), 0);
+	CHECK(do_is(0, text[1], "value"));
+	CHECK_FSCK();
+}
+
 int main(void)
 {
 	fixture_open(2);
@@ -338,5 +369,6 @@ int main(void)
 	RUN(test_reads_beside_deaths);
 	RUN(test_long_values);
 	RUN(test_cancelled);
+	RUN(test_expected_keys);
 	return test_done();
 }
