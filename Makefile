@@ -93,11 +93,11 @@ $(B)/torture: $(wildcard tests/death/*.[ch])
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=c11 $(WARN) -O2 -g -o $@ $(filter %.c,$^)
 
-$(B)/resp_parse_fuzz: tests/fuzz/resp_parse_fuzz.c tests/fuzz/mutate.h $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
+$(B)/resp_parse_fuzz: tests/fuzz/resp_parse_fuzz.c $(wildcard tests/fuzz/*.h) $(filter $(B)/obj/base/%.o $(B)/obj/wire/%.o,$(LIB_OBJ))
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -o $@ $(filter %.c %.o,$^)
 
 # Those that need a store.
-$(B)/%_fuzz: tests/fuzz/%_fuzz.c tests/fuzz/mutate.h tests/unit/store_fixture.h $(LIB_OBJ)
+$(B)/%_fuzz: tests/fuzz/%_fuzz.c $(wildcard tests/fuzz/*.h) tests/unit/store_fixture.h $(LIB_OBJ)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LINK) -Isrc -Itests/unit -o $@ $(filter %.c %.o,$^)
 
 unit: $(UNIT)

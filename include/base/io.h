@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Reads until n bytes are there or the file ends. Returns the number read (less than n only at the end), or -1. */
 ssize_t io_read_full(int fd, void *p, size_t n);
@@ -28,6 +29,9 @@ void io_close(int *fd);
  * on SOCK_SEQPACKET and SOCK_DGRAM; on SOCK_STREAM keep n below 4096. The caller still owns fd. No SIGPIPE.
  * `flags` is for sendmsg (MSG_DONTWAIT, 0). */
 int send_fd(int sock, const void *p, size_t n, int fd, int flags);
+
+/* The same for bytes that lie in several parts, some of which may be empty. */
+int send_parts_fd(int sock, const struct iovec *parts, size_t nparts, int fd, int flags);
 
 /* Receives what send_fd sent: at most n bytes to p; *fd is the descriptor, close-on-exec and now the caller's, or -1
  * if none came. *from is who sent it as the kernel vouches; its pid is 0 unless the receiving socket has

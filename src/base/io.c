@@ -111,15 +111,17 @@ int io_pass_credentials(int sock)
 	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
 }
 
-int send_fd(int sock, const void *p, size_t n, int fd, int flags)
+int send_parts_fd(int sock, const struct iovec *parts, size_t nparts, int fd, int flags)
 {
 	union {
 		char space[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = nparts};
+	size_t n = 0;
 
+	for (size_t i = 0; i < nparts; i++)
+		n += parts[i].iov_len;
 	if (fd >= 0) {
 		memset(&control, 0, sizeof(control));
 		msg.msg_control = control.space;
@@ -139,6 +141,12 @@ int send_fd(int sock, const void *p, size_t n, int fd, int flags)
 		return -1;
 	}
 	return put < 0 ? -1 : 0;
+}
+
+int send_fd(int sock, const void *p, size_t n, int fd, int flags)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+	return send_parts_fd(sock, &part, 1, fd, flags);
 }
 
 /* Sorts out the ancillary data: the first descriptor to *fd, others closed. Returns whether there were others. */

@@ -93,6 +93,19 @@ static inline struct arg cli_text(const char *s)
 	return (struct arg){s, strlen(s)};
 }
 
+/* Names and values by turns. */
+static inline bool cli_is_map(const struct reply_node *r)
+{
+	return r->type == REPLY_MAP || r->type == REPLY_ATTRIBUTE;
+}
+
+/* The text of a REPLY_VERBATIM, without the three letters and the colon that say what kind of text it is. */
+static inline struct arg cli_verbatim(const struct reply_node *r)
+{
+	size_t kind = r->n > 4 ? 4 : r->n;
+	return (struct arg){r->str + kind, r->n - kind};
+}
+
 /* ---- cli_format.c: replies as text ---- */
 
 /* Appends the reply as `mode` wants it, its end included. For OUTPUT_TTY: types shown, strings quoted, elements

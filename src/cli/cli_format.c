@@ -5,15 +5,10 @@
  */
 #include "cli.h"
 
-static bool is_map(const struct reply_node *r)
-{
-	return r->type == REPLY_MAP || r->type == REPLY_ATTRIBUTE;
-}
-
 /* Whether it takes more than one line; inside a map it then begins on a line of its own. */
 static bool is_multiline(const struct reply_node *r)
 {
-	size_t step = is_map(r) ? 2 : 1;
+	size_t step = cli_is_map(r) ? 2 : 1;
 	if (!r->elem || r->n == 0)
 		return false;
 	return r->n > step || is_multiline(&r->elem[step - 1]);
@@ -28,8 +23,8 @@ static void append_spaces(struct buf *out, size_t n)
 /* Without the kind, "txt:". */
 static void append_verbatim(struct buf *out, const struct reply_node *r)
 {
-	if (r->n > 4)
-		buf_append(out, r->str + 4, r->n - 4);
+	struct arg text = cli_verbatim(r);
+	buf_append(out, text.p, text.n);
 }
 
 static void format_tty(struct buf *out, const struct reply_node *r, size_t indent);
@@ -38,8 +33,8 @@ static void format_tty(struct buf *out, const struct reply_node *r, size_t inden
  * indented. A map's pairs share a number. */
 static void format_tty_elements(struct buf *out, const struct reply_node *r, size_t indent)
 {
-	size_t step = is_map(r) ? 2 : 1;
-	char mark = is_map(r) ? '#' : r->type == REPLY_SET ? '~' : ')';
+	size_t step = cli_is_map(r) ? 2 : 1;
+	char mark = cli_is_map(r) ? '#' : r->type == REPLY_SET ? '~' : ')';
 	int width = snprintf(NULL, 0, "%zu", r->n / step);
 	size_t inner = indent + (size_t)width + 2;
 
@@ -140,7 +135,7 @@ static void format_raw(struct buf *out, const struct reply_node *r, struct arg b
 		break;
 	default:
 		for (size_t i = 0; i < r->n; i++) {
-			if (i > 0 && is_map(r) && i % 2)
+			if (i > 0 && cli_is_map(r) && i % 2)
 				buf_append_char(out, ' ');
 			else if (i > 0)
 				buf_append(out, between.p, between.n);
@@ -167,7 +162,7 @@ static void format_csv(struct buf *out, const struct reply_node *r)
 		str_repr(out, r->str, r->n);
 		break;
 	case REPLY_VERBATIM:
-		str_repr(out, r->str + (r->n > 4 ? 4 : r->n), r->n > 4 ? r->n - 4 : 0);
+		str_repr(out, cli_verbatim(r).p, cli_verbatim(r).n);
 		break;
 	case REPLY_STATUS:
 	case REPLY_STRING:

@@ -61,7 +61,7 @@ static void append_key(struct buf *out, const struct reply_node *r, bool quoted)
 
 void cli_format_json(struct buf *out, const struct reply_node *r, bool quoted)
 {
-	bool map = r->type == REPLY_MAP || r->type == REPLY_ATTRIBUTE;
+	bool map = cli_is_map(r);
 	switch (r->type) {
 	case REPLY_NULL:
 		buf_append_str(out, "null");
@@ -77,7 +77,7 @@ void cli_format_json(struct buf *out, const struct reply_node *r, bool quoted)
 		append_text(out, r->str, r->n, quoted);
 		break;
 	case REPLY_VERBATIM:
-		append_text(out, r->str + (r->n > 4 ? 4 : r->n), r->n > 4 ? r->n - 4 : 0, quoted);
+		append_text(out, cli_verbatim(r).p, cli_verbatim(r).n, quoted);
 		break;
 	case REPLY_STATUS:
 	case REPLY_STRING:

@@ -11,20 +11,21 @@
 #include "base/config.h"
 #include "base/num.h"
 
+/* The string to be read. False: there is none, and what there is was replied. */
+static bool find_value(struct cmd *c, struct view *out)
+{
+	enum find found = find_string(c, &c->argv[1], out, false);
+
+	if (found == FIND_NONE)
+		reply_null(c->out);
+	return found == FIND_STRING;
+}
+
 enum cmd_result cmd_get(struct cmd *c)
 {
 	struct view v;
 
-	switch (find_string(c, &c->argv[1], &v, false)) {
-	case FIND_STRING:
-		return reply_value(c, &v);
-	case FIND_NONE:
-		reply_null(c->out);
-		break;
-	case FIND_WRONG_TYPE:
-		break;
-	}
-	return CMD_DONE;
+	return find_value(c, &v) ? reply_value(c, &v) : CMD_DONE;
 }
 
 /* ---- the options of SET and GETEX ---- */
@@ -251,17 +252,10 @@ enum cmd_result cmd_getdel(struct cmd *c)
 {
 	struct view v;
 
-	switch (find_string(c, &c->argv[1], &v, false)) {
-	case FIND_STRING:
-		reply_value(c, &v);
-		return delete_key(c, config->lazyfree_lazy_user_del);
-	case FIND_NONE:
-		reply_null(c->out);
-		break;
-	case FIND_WRONG_TYPE:
-		break;
-	}
-	return CMD_DONE;
+	if (!find_value(c, &v))
+		return CMD_DONE;
+	reply_value(c, &v);
+	return delete_key(c, config->lazyfree_lazy_user_del);
 }
 
 static enum cmd_result change_due(struct cmd *c, const struct options *o, int64_t old, int64_t due)
@@ -287,15 +281,8 @@ enum cmd_result cmd_getex(struct cmd *c)
 
 	if (!take_options(c, 2, false, &o))
 		return CMD_DONE;
-	switch (find_string(c, &c->argv[1], &v, false)) {
-	case FIND_STRING:
-		break;
-	case FIND_NONE:
-		reply_null(c->out);
+	if (!find_value(c, &v))
 		return CMD_DONE;
-	case FIND_WRONG_TYPE:
-		return CMD_DONE;
-	}
 	if (o.expiry != NULL && !want_due(c, o.expiry, o.seconds, o.relative, &due))
 		return CMD_DONE;
 	int64_t old = v.due;

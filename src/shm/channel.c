@@ -47,7 +47,7 @@ void channel_create(void)
 		fatal("Cannot create a pipe: %s", strerror(errno));
 	heard_fd = descriptor_move(ends[0], FD_PRIVATE);
 	notice_fd = descriptor_move(ends[1], FD_LISTEN);
-	if ( io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
+	if (io_pass_credentials(take_fd) || io_set_nonblock(take_fd, true))
 		fatal("Cannot set up the channel to the supervisor: %s", strerror(errno));
 	incoming = config_secret_memory(sizeof(struct head) + CHANNEL_TEXT_MAX + 1);
 }
@@ -67,24 +67,7 @@ static bool ask(enum request what, const char *text, size_t n, int far)
 {
 	struct head head = {.what = what, .slot = my_slot};
 	struct iovec parts[2] = {{&head, sizeof head}, {(void *)(uintptr_t)text, n}};
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} ancillary = {{0}};
-	struct msghdr msg = {.msg_iov = parts,
-			     .msg_iovlen = n ? 2 : 1,
-			     .msg_control = ancillary.space,
-			     .msg_controllen = sizeof ancillary.space};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &far, sizeof(int));
-	ssize_t sent;
-	do
-		sent = sendmsg(ask_fd, &msg, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent >= 0;
+	return send_parts_fd(ask_fd, parts, 2, far, 0) == 0;
 }
 
 long channel_call(enum request what, const char *text, size_t n, char *answer, size_t cap, int *fd_out)

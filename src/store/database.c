@@ -205,12 +205,7 @@ static bool sweep_piece(uint32_t stripe, struct bin *b)
 static bool sweep_once(uint32_t stripe, struct bin *b)
 {
 	uint16_t s = (uint16_t)stripe;
-	if (!txn_begin(&s, 1))
-		return false;
-	if (sweep_piece(stripe, b))
-		return txn_commit();
-	txn_rollback();
-	return false;
+	return txn_begin(&s, 1) && txn_end(sweep_piece(stripe, b));
 }
 
 /* Who is to end, or whose command is cancelled, leaves the rest to the expirer, or to the next one. */
@@ -246,11 +241,7 @@ static bool unlink_txn(ref *head, ref r, size_t link)
 {
 	uint16_t zero = 0;
 	activity_enter();
-	bool begun = txn_begin(&zero, 1), ok = begun && unlink_block(head, r, link);
-	if (ok)
-		ok = txn_commit();
-	else if (begun)
-		txn_rollback();
+	bool ok = txn_begin(&zero, 1) && txn_end(unlink_block(head, r, link));
 	activity_leave();
 	return ok;
 }

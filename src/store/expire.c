@@ -115,10 +115,7 @@ static bool expire_some(uint32_t stripe, int64_t now, bool *more)
 	ok = ok && !expirer_access.no_memory;
 	if (ok && n)
 		ring_apart();
-	if (ok)
-		ok = txn_commit();
-	else
-		txn_rollback();
+	ok = txn_end(ok);
 	activity_leave();
 	*more = n == DUE_PER_TXN;
 	return ok;
@@ -264,10 +261,7 @@ static bool sweep_stripe(uint32_t stripe)
 		} else {
 			ok = sweep_list(stripe, &more);
 		}
-		if (ok)
-			ok = txn_commit();
-		else
-			txn_rollback();
+		ok = txn_end(ok);
 		activity_leave();
 	}
 	return ok;

@@ -118,6 +118,15 @@ static inline uint8_t item_flags(const struct arg *key, int64_t due)
 	return (uint8_t)((due == DUE_NONE ? 0 : ITEM_DUE) | (key->n > 0xffff ? ITEM_LONG_KEY : 0));
 }
 
+/* Commits when all was done, else rolls back. Whether it has committed. */
+static inline bool txn_end(bool done)
+{
+	if (done)
+		return txn_commit();
+	txn_rollback();
+	return false;
+}
+
 #define GIVE_WAY_NS 200000u
 
 /*

@@ -1,28 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Fuzzes the reader of append only files, with what it reads applied to a store. For any bytes: no bad access (run it with sanitizers), it ends,
  * what it says lies within the file, what it calls good is whole when read again and holds the same commands, and the store is in order.
- *
- * Built and run like resp_parse_fuzz.
+ * Built and run as fuzz.h says.
  */
 #include <sys/mman.h>
 
-#include "base/hash.h"
 #include "cmd/apply.h"
 #include "persist/aof_read.h"
 #include "store_fixture.h"
+#include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#undef CHECK
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                     \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
-
-static const uint64_t key[2] = {1, 2};
 static uint64_t digest;
 static bool applying;
 
@@ -30,10 +17,8 @@ static const char *take(void *arg, int argc, const struct arg *argv)
 {
 	(void)arg;
 	CHECK(argc > 0);
-	for (int i = 0; i < argc; i++) {
-		uint64_t pair[2] = {digest, hash_bytes(argv[i].p, argv[i].n, key)};
-		digest = hash_bytes(pair, sizeof pair, key);
-	}
+	for (int i = 0; i < argc; i++)
+		digest = fuzz_digest(digest, argv[i].p, argv[i].n);
 	return applying ? apply_command(argc, argv) : NULL;
 }
 
@@ -108,7 +93,7 @@ int main(int argc, char **argv)
 {
 	static const struct fuzz f = {corpus, sizeof(corpus) / sizeof(corpus[0]), tokens, sizeof(tokens) / sizeof(tokens[0])};
 
-	return fuzz_run(argc, argv, &f, LLVMFuzzerTestOneInput);
+	return fuzz_run(argc, argv, &f);
 }
 
 #endif

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What fuzzers of texts share: parts of a corpus, changed at random, for as many seconds as the first argument says (10). The seed is printed, and
- * may be the second argument, so that a failure can be repeated. Built for libFuzzer (-DFUZZ_ENGINE) none of it is needed.
- */
+/* What fuzzers of texts share when they run on their own: parts of a corpus, put together and changed at random. */
 #ifndef TESTS_FUZZ_MUTATE_H
 #define TESTS_FUZZ_MUTATE_H
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/hash.h"
+#include "fuzz.h"
 
 struct fuzz {
 	const char *const *corpus; /* whole texts, of which a few are put together */
@@ -19,14 +13,6 @@ struct fuzz {
 	const char *const *tokens; /* what is put in between */
 	size_t ntokens;
 };
-
-static uint64_t fuzz_state;
-
-static size_t fuzz_below(size_t n)
-{
-	fuzz_state ^= fuzz_state << 13, fuzz_state ^= fuzz_state >> 7, fuzz_state ^= fuzz_state << 17;
-	return (size_t)(fuzz_state >> 16) % n;
-}
 
 /* One change of the n bytes at s, which has room for max; returns the new length. */
 static size_t fuzz_mutate(const struct fuzz *f, uint8_t *s, size_t n, size_t max)
@@ -62,19 +48,12 @@ static size_t fuzz_mutate(const struct fuzz *f, uint8_t *s, size_t n, size_t max
 	}
 }
 
-static int fuzz_run(int argc, char **argv, const struct fuzz *f, int (*one)(const uint8_t *data, size_t size))
+/* The body of a main. */
+static int fuzz_run(int argc, char **argv, const struct fuzz *f)
 {
-	double seconds = argc > 1 ? atof(argv[1]) : 10;
-	fuzz_state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	if (fuzz_state == 0)
-		random_bytes(&fuzz_state, sizeof(fuzz_state));
-	printf("seed %llu\n", (unsigned long long)fuzz_state);
-	fflush(stdout);
-
-	int64_t end = clock_mono_ms() + (int64_t)(seconds * 1000);
-	unsigned long long runs = 0;
 	static uint8_t s[4096];
-	for (; runs % 256 || clock_mono_ms() < end; runs++) {
+	fuzz_begin(argc, argv);
+	while (fuzz_goes_on()) {
 		size_t n = 0;
 		for (size_t parts = 1 + fuzz_below(4); parts > 0; parts--) {
 			const char *c = f->corpus[fuzz_below(f->ncorpus)];
@@ -83,9 +62,8 @@ static int fuzz_run(int argc, char **argv, const struct fuzz *f, int (*one)(cons
 		}
 		for (size_t changes = fuzz_below(12); changes > 0 && n > 0; changes--)
 			n = fuzz_mutate(f, s, n, sizeof(s));
-		one(s, n);
+		LLVMFuzzerTestOneInput(s, n);
 	}
-	printf("%llu inputs, no failure\n", runs);
 	return 0;
 }
 

@@ -2,41 +2,26 @@
 /* Fuzzes the reader of RDB: whole files, and values as RESTORE has them. For any bytes: no bad access (run it with sanitizers), it ends soon, what it
  * says lies within the bytes, what is good when looked at deeply is good without, and the sink is told the same either way.
  *
- * With libFuzzer: -DFUZZ_ENGINE, and tests/data/rdb as its corpus. On its own: rdb_read_fuzz [SECONDS [SEED]] mutates the files of
- * tests/data/rdb, run where that folder is, whole and value by value; the seed is printed, so that a crash can be repeated.
+ * Built and run as fuzz.h says; tests/data/rdb is libFuzzer's corpus. On its own, run where that folder is, it mutates these files, whole and value by
+ * value.
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/hash.h"
 #include "base/io.h"
 #include "persist/rdb_read.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                     \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
+#include "fuzz.h"
 
 #define SECONDS_FOR_ONE 20 /* sanitizers are slow, and so are busy machines */
 
-static const uint64_t seed[2] = {1, 2};
 static uint64_t digest;
 
 static void add(const void *p, size_t n)
 {
-	uint64_t pair[2] = {digest, hash_bytes(p, n, seed)};
-	digest = hash_bytes(pair, sizeof pair, seed);
+	digest = fuzz_digest(digest, p, n);
 }
 
 static const char *on_string(void *arg, const struct rdb_key *k, const struct arg *value)
@@ -125,13 +110,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static struct buf *corpus;
 static size_t ncorpus;
-static uint64_t state;
-
-static size_t below(size_t n)
-{
-	state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-	return (size_t)(state >> 16) % n;
-}
 
 static struct buf *keep(const void *p, size_t n)
 {
@@ -217,31 +195,31 @@ static void put(struct buf *b, size_t at, const void *p, size_t n)
 static size_t place(size_t n)
 {
 	size_t near = n < 40 ? n : 40;
-	switch (below(3)) {
+	switch (fuzz_below(3)) {
 	case 0:
-		return below(near);
+		return fuzz_below(near);
 	case 1:
-		return n - 1 - below(near);
+		return n - 1 - fuzz_below(near);
 	default:
-		return below(n);
+		return fuzz_below(n);
 	}
 }
 
 static void mutate(struct buf *b)
 {
-	size_t at = place(b->len), n = 1 + below(8), i = below(sizeof tokens / sizeof tokens[0]);
+	size_t at = place(b->len), n = 1 + fuzz_below(8), i = fuzz_below(sizeof tokens / sizeof tokens[0]);
 	if (n > b->len - at)
 		n = b->len - at;
-	switch (below(8)) {
+	switch (fuzz_below(8)) {
 	case 0:
 	case 1:
-		b->data[at] = (char)below(256);
+		b->data[at] = (char)fuzz_below(256);
 		break;
 	case 2:
-		b->data[at] ^= (char)(1 << below(8));
+		b->data[at] ^= (char)(1 << fuzz_below(8));
 		break;
 	case 3:
-		b->data[at] += (char)(below(3) - 1);
+		b->data[at] += (char)(fuzz_below(3) - 1);
 		break;
 	case 4:
 		if (n == b->len)
@@ -256,7 +234,7 @@ static void mutate(struct buf *b)
 		memcpy(b->data + at, tokens[i].p, tokens[i].n < b->len - at ? tokens[i].n : b->len - at);
 		break;
 	default:
-		if (below(4) == 0 && at > 0) {
+		if (fuzz_below(4) == 0 && at > 0) {
 			b->len = at;
 		} else {
 			char copy[8];
@@ -268,27 +246,20 @@ static void mutate(struct buf *b)
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 1 ? atof(argv[1]) : 10;
-	unsigned long long runs = 0;
 	struct buf b = {0};
-	state = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-	if (state == 0)
-		random_bytes(&state, sizeof state);
-	printf("seed %llu\n", (unsigned long long)state);
-	fflush(stdout);
 	read_corpus();
-	for (int64_t end = clock_mono_ms() + (int64_t)(seconds * 1000); clock_mono_ms() < end; runs++) {
-		const struct buf *from = &corpus[below(ncorpus)];
+	fuzz_begin(argc, argv);
+	while (fuzz_goes_on()) {
+		const struct buf *from = &corpus[fuzz_below(ncorpus)];
 		buf_clear(&b);
 		buf_append(&b, from->data, from->len);
-		for (size_t changes = below(6); changes > 0; changes--)
+		for (size_t changes = fuzz_below(6); changes > 0; changes--)
 			mutate(&b);
 		/* The type of another value, now and then. */
-		if (below(10) == 0)
-			b.data[0] = (char)below(22);
+		if (fuzz_below(10) == 0)
+			b.data[0] = (char)fuzz_below(22);
 		LLVMFuzzerTestOneInput((const uint8_t *)b.data, b.len);
 	}
-	printf("%llu inputs, no failure\n", runs);
 	for (size_t i = 0; i < ncorpus; i++)
 		buf_deinit(&corpus[i]);
 	free(corpus);

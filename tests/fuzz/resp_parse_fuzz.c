@@ -2,29 +2,12 @@
 /* Fuzzes the command parser. For any bytes: no bad access (run it with sanitizers), arguments lie inside the buffer,
  * the parser makes progress, and the outcome is the same however the bytes are cut into pieces.
  *
- * With libFuzzer:  clang -g -O1 -fsanitize=fuzzer,address,undefined -DFUZZ_ENGINE ...
- * On its own:      gcc -g -O1 -fsanitize=address,undefined ...; resp_parse_fuzz [SECONDS [SEED]]
- *                  mutates a built-in corpus for that long (10 s); the seed is printed, so that a crash can be
- * repeated.
+ * Built and run as fuzz.h says; on its own it mutates a built-in corpus.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "wire/resp_parse.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                                                                    \
-	do {                                                                                                           \
-		if (!(cond)) {                                                                                         \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                     \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
-
-static const uint64_t key[2] = {1, 2};
+#include "fuzz.h"
 
 /* What was parsed, in one number. */
 struct digest {
@@ -35,8 +18,7 @@ struct digest {
 
 static void add(struct digest *d, const void *p, size_t n)
 {
-	uint64_t pair[2] = {d->value, hash_bytes(p, n, key)};
-	d->value = hash_bytes(pair, sizeof(pair), key);
+	d->value = fuzz_digest(d->value, p, n);
 }
 
 /* Gives the parser all bytes in pieces of at most `piece`, each time in a block of exactly their size. */
@@ -145,7 +127,7 @@ int main(int argc, char **argv)
 {
 	static const struct fuzz f = {corpus, sizeof(corpus) / sizeof(corpus[0]), tokens, sizeof(tokens) / sizeof(tokens[0])};
 
-	return fuzz_run(argc, argv, &f, LLVMFuzzerTestOneInput);
+	return fuzz_run(argc, argv, &f);
 }
 
 #endif
