@@ -269,7 +269,8 @@ class Durable:
             server.ask("SET", "key:000000000777", "v" * 32)
             quiet = self.end_probe(self.start_probe(server, "-d", "4", "-c", get))
             rows.append([f"{name}, nothing due", "-", *(f"{f:.2f}" for f in quiet)])
-            spare = 3 + count / 100_000
+            # Long enough that what growing has set going is over by then.
+            spare = 6 + count / 50_000
             due = int((time.time() + spare) * 1000)
             with Pipe(server) as pipe:
                 for first in range(0, count, 5000):
