@@ -165,67 +165,79 @@ static bool flush_if_full(struct session *s, const struct command *row)
 	return s->flush(s);
 }
 
-/* The next commands in the buffer, of which none has run yet. */
+/* A command that is next, and has not run yet. */
+struct ready {
+	const struct arg *argv;
+	size_t argc;
+};
+
+/* Those of a pipeline. Who sends none does not touch it. */
 static SELDOM_USED struct {
-	uint32_t n;
-	struct ready {
-		const struct arg *argv;
-		size_t argc;
-	} v[AHEAD];
+	struct ready v[AHEAD];
 	struct arg words[AHEAD_WORDS];
-} next;
+} pipeline;
 
-/* Takes one more; *used: of the words. The last one's stay with the parser. */
-static enum resp_result take_one(struct session *s, const struct resp_limits *limits, size_t *used)
+/* Takes those that follow the first one, of which there is one. Their number, the first one among them; *got: PARSE_COMMAND if there may be more. */
+static uint32_t take_more(struct session *s, const struct resp_limits *limits, enum resp_result *got)
 {
-	if (next.n) {
-		struct ready *r = &next.v[next.n - 1];
-		r->argv = memcpy(next.words + *used, r->argv, r->argc * sizeof *r->argv);
-		*used += r->argc;
-	}
-	enum resp_result got = resp_parse(&s->parser, &s->in, limits);
-	if (got == PARSE_COMMAND)
-		next.v[next.n++] = (struct ready){s->parser.argv, s->parser.argc};
-	return got;
-}
-
-/* Takes the next command, and of a pipeline several. PARSE_COMMAND: there may be more. */
-static enum resp_result take(struct session *s)
-{
-	struct resp_limits limits = {.authenticated = s->authenticated || !config->password_set,
-				     .proto_max_bulk_len = (int64_t)config->proto_max_bulk_len};
+	uint32_t n = 1;
 	size_t used = 0;
-	enum resp_result got;
 
-	next.n = 0;
-	do
-		got = take_one(s, &limits, &used);
-	while (got == PARSE_COMMAND && s->parser.consumed != s->in.len && next.n < AHEAD && used + s->parser.argc <= AHEAD_WORDS &&
-	       limits.authenticated);
-	return got;
+	while (s->parser.consumed != s->in.len && n < AHEAD && used + s->parser.argc <= AHEAD_WORDS) {
+		/* The parser forgets the words of the last one; those of the very last stay with it. */
+		struct ready *last = &pipeline.v[n - 1];
+		last->argv = memcpy(pipeline.words + used, last->argv, last->argc * sizeof *last->argv);
+		used += last->argc;
+		*got = resp_parse(&s->parser, &s->in, limits);
+		if (*got != PARSE_COMMAND)
+			break;
+		pipeline.v[n++] = (struct ready){s->parser.argv, s->parser.argc};
+	}
+	return n;
 }
 
 /* Most commands name a key first: where it would be is fetched for all of them at the same time. */
-static void expect_keys(const struct session *s)
+static void expect_keys(const struct session *s, uint32_t n)
 {
 	struct arg key[AHEAD];
-	uint32_t n = 0;
+	uint32_t keys = 0;
 
-	if (next.n < 2 || !s->store_mapped)
+	if (!s->store_mapped)
 		return;
-	for (uint32_t i = 0; i < next.n; i++)
-		if (next.v[i].argc > 1)
-			key[n++] = next.v[i].argv[1];
-	store_expect(s->db, key, n);
+	for (uint32_t i = 0; i < n; i++)
+		if (pipeline.v[i].argc > 1)
+			key[keys++] = pipeline.v[i].argv[1];
+	store_expect(s->db, key, keys);
+}
+
+/* Takes the next command, or the next ones of a pipeline, and says where they are. Their number; *got: PARSE_COMMAND if there may be more. */
+static uint32_t take(struct session *s, struct ready *one, const struct ready **v, enum resp_result *got)
+{
+	struct resp_limits limits = {.authenticated = s->authenticated || !config->password_set,
+				     .proto_max_bulk_len = (int64_t)config->proto_max_bulk_len};
+
+	*got = resp_parse(&s->parser, &s->in, &limits);
+	if (*got != PARSE_COMMAND)
+		return 0;
+	*one = (struct ready){s->parser.argv, s->parser.argc};
+	*v = one;
+	/* What comes after a login is read by other limits. */
+	if (s->parser.consumed == s->in.len || !limits.authenticated)
+		return 1;
+	pipeline.v[0] = *one;
+	*v = pipeline.v;
+	uint32_t n = take_more(s, &limits, got);
+	expect_keys(s, n);
+	return n;
 }
 
 /* False: the connection is to be closed. *row: of the last command that has run. */
-static bool run_next(struct session *s, const struct command **row)
+static bool run_ready(struct session *s, const struct ready *v, uint32_t n, const struct command **row)
 {
-	for (uint32_t i = 0; i < next.n; i++) {
-		s->argv = next.v[i].argv;
-		s->argc = next.v[i].argc;
-		*row = dispatch(s, (int)s->argc, s->argv, i + 1 == next.n && s->parser.consumed == s->in.len);
+	for (uint32_t i = 0; i < n; i++) {
+		s->argv = v[i].argv;
+		s->argc = v[i].argc;
+		*row = dispatch(s, (int)s->argc, s->argv, i + 1 == n && s->parser.consumed == s->in.len);
 		if (s->close_after_flush || !flush_if_full(s, *row))
 			return false;
 	}
@@ -239,9 +251,10 @@ bool session_run(struct session *s)
 
 	s->now_uses = 0;
 	do {
-		r = take(s);
-		expect_keys(s);
-		if (!run_next(s, &row))
+		struct ready one;
+		const struct ready *v = NULL;
+		uint32_t n = take(s, &one, &v, &r);
+		if (!run_ready(s, v, n, &row))
 			return false;
 	} while (r == PARSE_COMMAND);
 	if (r == PARSE_ERROR)
