@@ -297,6 +297,7 @@ status_is() { info_is aof_last_write_status "$1"; }
     crash
     fault
     again --appendonly yes
+    eventually 5 status_is ok # refused until then, as before the crash
     expect OK SET b 1
     eventually 10 rewritten
     crash
@@ -556,6 +557,60 @@ ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
     forget
     again --appendonly yes
     expect '"2"' GET new
+    stop_server
+}
+
+@test "the folder is moved or removed: a rewrite begins anew in the one that has its name, and what is in it stays" {
+    only_bulkhead
+    start_server --appendonly yes --appendfsync always
+    expect OK SET a 1
+    mv "$SERVER_DIR/appendonlydir" "$SERVER_DIR/moved"
+    expect OK SET b 2
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET c 3
+    same "$MULTI_PART" "$(manifest)"
+    files_agree
+
+    rm -r "$SERVER_DIR/appendonlydir"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET d 4
+    files_agree
+
+    mv "$SERVER_DIR/appendonlydir" "$SERVER_DIR/again"
+    cp -r "$SERVER_DIR/moved" "$SERVER_DIR/appendonlydir"
+    rm "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET e 5
+    cmp "$SERVER_DIR/moved/appendonly.aof.1.incr.aof" "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof.unlisted-1"
+    files_agree
+    crash
+    forget
+    again --appendonly yes
+    expect '(integer) 5' DBSIZE
+    stop_server
+}
+
+@test "a base that is removed before it is part of the files is none" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    expect OK CONFIG SET appendonly no
+    expect OK SET b 2
+    expect OK CONFIG SET rdb-key-save-delay 300000
+    expect OK CONFIG SET appendonly yes
+    eventually 10 info_is aof_rewrite_in_progress 1
+    eventually 10 test -e "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    kill -STOP "$(writer)"
+    eventually 10 logged 'rewriting terminated with success'
+    rm "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    kill -CONT "$(writer)"
+    eventually 10 logged 'Background AOF rewrite failed'
+    eventually 20 rewritten
+    expect OK SET c 3
+    files_agree
     stop_server
 }
 
