@@ -448,5 +448,12 @@ memory() { q INFO memory | tr -d '\r' | sed -n "s/^$1://p"; }
         [[ $(after_aux "$SERVER_DIR/dump.rdb") =~ ^fe00fb0100$([[ $opcode == 00 ]] || echo "$opcode..")00036b657905 ]] ||
             fail "$policy: $(after_aux "$SERVER_DIR/dump.rdb")"
     done
+    # What was not used for half a year is not what was used last, when it comes back.
+    expect OK CONFIG SET maxmemory-policy allkeys-lru
+    printf 'REDIS0010\xfe\x00\xf8\x80\x00\xe4\xe1\xc0\x00\x03key\x05value\xff\0\0\0\0\0\0\0\0' >"$SERVER_DIR/dump.rdb"
+    expect OK DEBUG RELOAD NOSAVE
+    matches '\(integer\) 150000[0-9][0-9]' OBJECT IDLETIME key
+    expect OK DEBUG RELOAD
+    matches '\(integer\) 150000[0-9][0-9]' OBJECT IDLETIME key
     stop_server
 }
