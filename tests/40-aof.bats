@@ -141,6 +141,29 @@ files_are_few() { [[ $(ls "$SERVER_DIR/appendonlydir" | wc -l) == 3 ]]; }
     files_agree
 }
 
+@test "BGREWRITEAOF without a log after CONFIG SET dir: in that directory; with a log: where that is" {
+    only_bulkhead
+    start_server --enable-protected-configs yes
+    mkdir "$SERVER_DIR/other" "$SERVER_DIR/third"
+    expect OK SET a 1
+    expect OK CONFIG SET dir "$SERVER_DIR/other"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same 'appendonly.aof.1.base.rdb appendonly.aof.manifest' "$(files other/appendonlydir)"
+    not test -e "$SERVER_DIR/appendonlydir"
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    expect OK CONFIG SET dir "$SERVER_DIR/third"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same 'appendonly.aof.2.incr.aof appendonly.aof.3.base.rdb appendonly.aof.manifest' "$(files other/appendonlydir)"
+    expect OK CONFIG SET appendonly no
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    same 'appendonly.aof.1.base.rdb appendonly.aof.1.incr.aof appendonly.aof.manifest' "$(files third/appendonlydir)"
+    stop_server
+}
+
 @test "aof-disable-auto-gc: what is no longer needed stays, and is named so" {
     start_server --appendonly yes --aof-disable-auto-gc yes
     expect 'Background append only file rewriting started' BGREWRITEAOF

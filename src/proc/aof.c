@@ -300,6 +300,17 @@ static void base_in(bool ok)
 	}
 }
 
+/* The files of a log stay in the directory in which it was switched on; those without one are where the server is. */
+static bool place_base(char *path, size_t cap)
+{
+	errno = ENAMETOOLONG;
+	if (!atomic_load(&told->aof_on) && !name_folder())
+		return false;
+	if (snprintf(path, cap, "%s/%s", told->aof_dir, AOF_BASE_TEMP) >= (int)cap)
+		return false;
+	return mkdir(told->aof_dir, 0755) == 0 || errno == EEXIST;
+}
+
 static bool start_rewrite(void)
 {
 	struct save_base base = {.rdb = config->aof_use_rdb_preamble, .rotate = aof.logging, .ended = base_ended};
@@ -307,9 +318,7 @@ static bool start_rewrite(void)
 	atomic_store(&told->aof_rewriting, 1);
 	set_scheduled(false);
 	atomic_store(&told->aof_rewrite_began_ms, clock_mono_ms());
-	int n = snprintf(base.path, sizeof base.path, "%s/%s", told->aof_dir, AOF_BASE_TEMP);
-	errno = ENAMETOOLONG;
-	if (n >= (int)sizeof base.path || (mkdir(told->aof_dir, 0755) && errno != EEXIST) || !saves_begin_base(&base)) {
+	if (!place_base(base.path, sizeof base.path) || !saves_begin_base(&base)) {
 		log_warning("Cannot rewrite the append only file: %s", strerror(errno));
 		rewrite_ended(false);
 		return false;
