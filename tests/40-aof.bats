@@ -616,6 +616,26 @@ ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
     stop_server
 }
 
+@test "switched off before there is a base: nothing is left" {
+    only_bulkhead
+    start_server
+    expect OK SET a 1
+    expect OK CONFIG SET rdb-key-save-delay 3000000
+    for i in 1 2; do
+        expect OK CONFIG SET appendonly yes
+        eventually 10 test -e "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+        expect OK SET a 2
+        expect OK CONFIG SET appendonly no
+        same '' "$(files)"
+    done
+    expect OK CONFIG SET rdb-key-save-delay 0
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    same "$MULTI_PART" "$(manifest)"
+    files_agree
+    stop_server
+}
+
 @test "a base that is removed before it is part of the files is none" {
     only_bulkhead
     start_server --appendonly yes

@@ -421,6 +421,10 @@ void parts_distrust(struct aof_writer *w, int why)
 
 void parts_close(struct aof_writer *w)
 {
+	char name[AOF_NAME_MAX];
+	/* What continues a base that was never made is of no use to anybody. */
+	if (w->seq && !w->listed && aof_incr_name(name, config->appendfilename, (int64_t)w->seq) == 0)
+		unlinkat(w->dir, name, 0);
 	drop_file(w);
 	w->listed = false;
 	set_place(w, 0, w->start, w->rotations);
