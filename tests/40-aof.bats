@@ -134,6 +134,7 @@ files_are_few() { [[ $(ls "$SERVER_DIR/appendonlydir" | wc -l) == 3 ]]; }
     eventually 10 rewritten
     eventually 5 test -s "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
     same 'file appendonly.aof.1.base.rdb seq 1 type b' "$(manifest)"
+    same '1 0' "$(field aof_rewrites persistence) $(field aof_last_rewrite_time_sec persistence)"
     expect OK CONFIG SET aof-use-rdb-preamble no
     expect 'Background append only file rewriting started' BGREWRITEAOF
     eventually 10 rewritten

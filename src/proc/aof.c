@@ -252,9 +252,15 @@ static void set_scheduled(bool yes)
 	atomic_store(&told->aof_scheduled, yes);
 }
 
+/* The first files of a server that starts without any: to make them is no rewrite. */
+static bool is_of_start(void)
+{
+	return atomic_load(&told->aof_on) && !aof.adopted && !aof.whole;
+}
+
 static void rewrite_ended(bool ok)
 {
-	bool counts = aof.adopted || aof.whole || !ok;
+	bool counts = !is_of_start() || !ok;
 	atomic_store(&told->aof_rewriting, 0);
 	atomic_store(&told->aof_rewrite_failed, !ok);
 	atomic_store(&told->aof_failures, ok ? 0 : atomic_load(&told->aof_failures) + 1);
@@ -324,8 +330,7 @@ static bool start_rewrite(void)
 		return false;
 	}
 	aof.making = true;
-	/* The first files of a server that starts without are none. */
-	if (aof.adopted || aof.whole)
+	if (!is_of_start())
 		atomic_fetch_add(&told->aof_rewrites, 1);
 	return true;
 }
