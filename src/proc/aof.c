@@ -131,7 +131,6 @@ static bool name_folder(void)
 void aof_start(bool adopted, bool loaded)
 {
 	name_folder();
-	atomic_store(&told->aof_rewrite_s, -1);
 	atomic_store(&told->aof_same, loaded);
 	aof.adopted = adopted;
 	aof.finishing = adopted && !config->appendonly;
