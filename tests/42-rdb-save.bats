@@ -320,6 +320,20 @@ saving_waits() { [[ $(q CLIENT LIST) == *cmd=save* ]] && [[ $(field rdb_saves pe
     stop_server
 }
 
+@test "directory and name may be changed while a snapshot is written: it goes where it was to go" {
+    start_server --enable-protected-configs yes
+    seq 100 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    mkdir "$SERVER_DIR/other"
+    expect OK CONFIG SET rdb-key-save-delay 10000
+    expect 'Background saving started' BGSAVE
+    expect OK CONFIG SET dir "$SERVER_DIR/other" dbfilename other.rdb
+    eventually 20 eval '[[ $(field rdb_bgsave_in_progress persistence) == 0 ]]'
+    same "ok" "$(field rdb_last_bgsave_status persistence)"
+    same "dump.rdb other" "$(ls "$SERVER_DIR" | paste -sd' ')"
+    same "" "$(ls "$SERVER_DIR/other")"
+    target_is_redis || stop_server
+}
+
 @test "a snapshot that is killed is reported, and leaves nothing" {
     only_bulkhead
     server --rdb-key-save-delay 20000
