@@ -212,6 +212,14 @@ value() { q CONFIG GET "$1" | tail -n +2; }
     not grep -q requirepass "$FILE"
 }
 
+@test "CONFIG REWRITE: an empty text where that is not the default" {
+    file_server $'enable-protected-configs yes\nsyslog-ident ""'
+    expect OK CONFIG SET dbfilename ''
+    expect OK CONFIG REWRITE
+    same $'dbfilename ""\nsyslog-ident ""' "$(grep -E '^(dbfilename|syslog-ident)' "$FILE" | sort)"
+    expect OK CONFIG SET dbfilename dump.rdb
+}
+
 @test "CONFIG REWRITE without a file, or where it cannot be written, changes nothing" {
     expect "(error) ERR The server is running without a config file" CONFIG REWRITE
     file_server $'save ""\n'

@@ -134,11 +134,35 @@ files_are_few() { [[ $(ls "$SERVER_DIR/appendonlydir" | wc -l) == 3 ]]; }
     eventually 10 rewritten
     eventually 5 test -s "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
     same 'file appendonly.aof.1.base.rdb seq 1 type b' "$(manifest)"
+    same '1 0' "$(field aof_rewrites persistence) $(field aof_last_rewrite_time_sec persistence)"
     expect OK CONFIG SET aof-use-rdb-preamble no
     expect 'Background append only file rewriting started' BGREWRITEAOF
     eventually 10 rewritten
     same 'file appendonly.aof.2.base.aof seq 2 type b' "$(manifest)"
     files_agree
+}
+
+@test "BGREWRITEAOF without a log after CONFIG SET dir: in that directory; with a log: where that is" {
+    only_bulkhead
+    start_server --enable-protected-configs yes
+    mkdir "$SERVER_DIR/other" "$SERVER_DIR/third"
+    expect OK SET a 1
+    expect OK CONFIG SET dir "$SERVER_DIR/other"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same 'appendonly.aof.1.base.rdb appendonly.aof.manifest' "$(files other/appendonlydir)"
+    not test -e "$SERVER_DIR/appendonlydir"
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    expect OK CONFIG SET dir "$SERVER_DIR/third"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    same 'appendonly.aof.2.incr.aof appendonly.aof.3.base.rdb appendonly.aof.manifest' "$(files other/appendonlydir)"
+    expect OK CONFIG SET appendonly no
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    same 'appendonly.aof.1.base.rdb appendonly.aof.1.incr.aof appendonly.aof.manifest' "$(files third/appendonlydir)"
+    stop_server
 }
 
 @test "aof-disable-auto-gc: what is no longer needed stays, and is named so" {
@@ -297,6 +321,7 @@ status_is() { info_is aof_last_write_status "$1"; }
     crash
     fault
     again --appendonly yes
+    eventually 5 status_is ok # refused until then, as before the crash
     expect OK SET b 1
     eventually 10 rewritten
     crash
@@ -556,6 +581,80 @@ ponged() { [[ $(q PING 2>/dev/null) == PONG ]]; }
     forget
     again --appendonly yes
     expect '"2"' GET new
+    stop_server
+}
+
+@test "the folder is moved or removed: a rewrite begins anew in the one that has its name, and what is in it stays" {
+    only_bulkhead
+    start_server --appendonly yes --appendfsync always
+    expect OK SET a 1
+    mv "$SERVER_DIR/appendonlydir" "$SERVER_DIR/moved"
+    expect OK SET b 2
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET c 3
+    same "$MULTI_PART" "$(manifest)"
+    files_agree
+
+    rm -r "$SERVER_DIR/appendonlydir"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET d 4
+    files_agree
+
+    mv "$SERVER_DIR/appendonlydir" "$SERVER_DIR/again"
+    cp -r "$SERVER_DIR/moved" "$SERVER_DIR/appendonlydir"
+    rm "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 rewritten
+    expect OK SET e 5
+    cmp "$SERVER_DIR/moved/appendonly.aof.1.incr.aof" "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof.unlisted-1"
+    files_agree
+    crash
+    forget
+    again --appendonly yes
+    expect '(integer) 5' DBSIZE
+    stop_server
+}
+
+@test "switched off before there is a base: nothing is left" {
+    only_bulkhead
+    start_server
+    expect OK SET a 1
+    expect OK CONFIG SET rdb-key-save-delay 3000000
+    for i in 1 2; do
+        expect OK CONFIG SET appendonly yes
+        eventually 10 test -e "$SERVER_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+        expect OK SET a 2
+        expect OK CONFIG SET appendonly no
+        same '' "$(files)"
+    done
+    expect OK CONFIG SET rdb-key-save-delay 0
+    expect OK CONFIG SET appendonly yes
+    eventually 10 rewritten
+    same "$MULTI_PART" "$(manifest)"
+    files_agree
+    stop_server
+}
+
+@test "a base that is removed before it is part of the files is none" {
+    only_bulkhead
+    start_server --appendonly yes
+    expect OK SET a 1
+    expect OK CONFIG SET appendonly no
+    expect OK SET b 2
+    expect OK CONFIG SET rdb-key-save-delay 300000
+    expect OK CONFIG SET appendonly yes
+    eventually 10 info_is aof_rewrite_in_progress 1
+    eventually 10 test -e "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    kill -STOP "$(writer)"
+    eventually 10 logged 'rewriting terminated with success'
+    rm "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    kill -CONT "$(writer)"
+    eventually 10 logged 'Background AOF rewrite failed'
+    eventually 20 rewritten
+    expect OK SET c 3
+    files_agree
     stop_server
 }
 

@@ -320,6 +320,20 @@ saving_waits() { [[ $(q CLIENT LIST) == *cmd=save* ]] && [[ $(field rdb_saves pe
     stop_server
 }
 
+@test "directory and name may be changed while a snapshot is written: it goes where it was to go" {
+    start_server --enable-protected-configs yes
+    seq 100 | sed 's/.*/SET k:& v&/' | q >/dev/null
+    mkdir "$SERVER_DIR/other"
+    expect OK CONFIG SET rdb-key-save-delay 10000
+    expect 'Background saving started' BGSAVE
+    expect OK CONFIG SET dir "$SERVER_DIR/other" dbfilename other.rdb
+    eventually 20 eval '[[ $(field rdb_bgsave_in_progress persistence) == 0 ]]'
+    same "ok" "$(field rdb_last_bgsave_status persistence)"
+    same "dump.rdb other" "$(ls "$SERVER_DIR" | paste -sd' ')"
+    same "" "$(ls "$SERVER_DIR/other")"
+    target_is_redis || stop_server
+}
+
 @test "a snapshot that is killed is reported, and leaves nothing" {
     only_bulkhead
     server --rdb-key-save-delay 20000
@@ -448,5 +462,12 @@ memory() { q INFO memory | tr -d '\r' | sed -n "s/^$1://p"; }
         [[ $(after_aux "$SERVER_DIR/dump.rdb") =~ ^fe00fb0100$([[ $opcode == 00 ]] || echo "$opcode..")00036b657905 ]] ||
             fail "$policy: $(after_aux "$SERVER_DIR/dump.rdb")"
     done
+    # What was not used for half a year is not what was used last, when it comes back.
+    expect OK CONFIG SET maxmemory-policy allkeys-lru
+    printf 'REDIS0010\xfe\x00\xf8\x80\x00\xe4\xe1\xc0\x00\x03key\x05value\xff\0\0\0\0\0\0\0\0' >"$SERVER_DIR/dump.rdb"
+    expect OK DEBUG RELOAD NOSAVE
+    matches '\(integer\) 150000[0-9][0-9]' OBJECT IDLETIME key
+    expect OK DEBUG RELOAD
+    matches '\(integer\) 150000[0-9][0-9]' OBJECT IDLETIME key
     stop_server
 }

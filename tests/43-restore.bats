@@ -92,6 +92,8 @@ dumped() { q --raw DUMP "$1" | head -c -1 | od -An -v -tx1 | tr -d ' \n'; }
     same 0 "$(q EXISTS k)"
     restored OK idle 0 string IDLETIME 1000
     matches '\(integer\) 100[0-9]' OBJECT IDLETIME idle
+    restored OK half-a-year 0 string IDLETIME 15000000
+    matches '\(integer\) 150000[0-9][0-9]' OBJECT IDLETIME half-a-year
     # Without a policy that counts uses it is taken, and of no use.
     restored OK often 0 string FREQ 77
 }

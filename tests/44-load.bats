@@ -113,6 +113,7 @@ END
     eventually 10 has_begun
     same 1 "$(field loading)"
     same 0 "$(field async_loading)"
+    same -1 "$(field aof_last_rewrite_time_sec persistence)"
     [[ $(field loading_start_time) -gt 1000000000 ]]
     same "$(stat -c %s "$OWN_DIR/dump.rdb")" "$(field loading_total_bytes)"
     [[ $(field loading_loaded_perc) =~ ^[0-9]+\.[0-9][0-9]$ && $(field loading_eta_seconds) =~ ^[0-9]+$ ]]

@@ -5,13 +5,15 @@
 
 #include <stdbool.h>
 
+#include "base/config.h"
 #include "proc/saves.h"
 
 struct snapshot_task {
 	enum save_purpose purpose;
-	struct save_base base; /* SAVE_BASE */
-	bool last;             /* writers are paused: what has begun before that commits before the snapshot or not at all */
-	bool in_front;         /* somebody waits for it: it need not be considerate */
+	struct save_base base;      /* SAVE_BASE */
+	char filename[CONFIG_TEXT]; /* SAVE_RDB: dbfilename when it was begun, in what was the directory then */
+	bool last;                  /* writers are paused: what has begun before that commits before the snapshot or not at all */
+	bool in_front;              /* somebody waits for it: it need not be considerate */
 };
 
 /* Its exit status, if it ends by itself. */

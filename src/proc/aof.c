@@ -131,7 +131,6 @@ static bool name_folder(void)
 void aof_start(bool adopted, bool loaded)
 {
 	name_folder();
-	atomic_store(&told->aof_rewrite_s, -1);
 	atomic_store(&told->aof_same, loaded);
 	aof.adopted = adopted;
 	aof.finishing = adopted && !config->appendonly;
@@ -252,9 +251,15 @@ static void set_scheduled(bool yes)
 	atomic_store(&told->aof_scheduled, yes);
 }
 
+/* The first files of a server that starts without any: to make them is no rewrite. */
+static bool is_of_start(void)
+{
+	return atomic_load(&told->aof_on) && !aof.adopted && !aof.whole;
+}
+
 static void rewrite_ended(bool ok)
 {
-	bool counts = aof.adopted || aof.whole || !ok;
+	bool counts = !is_of_start() || !ok;
 	atomic_store(&told->aof_rewriting, 0);
 	atomic_store(&told->aof_rewrite_failed, !ok);
 	atomic_store(&told->aof_failures, ok ? 0 : atomic_load(&told->aof_failures) + 1);
@@ -300,6 +305,17 @@ static void base_in(bool ok)
 	}
 }
 
+/* The files of a log stay in the directory in which it was switched on; those without one are where the server is. */
+static bool place_base(char *path, size_t cap)
+{
+	errno = ENAMETOOLONG;
+	if (!atomic_load(&told->aof_on) && !name_folder())
+		return false;
+	if (snprintf(path, cap, "%s/%s", told->aof_dir, AOF_BASE_TEMP) >= (int)cap)
+		return false;
+	return mkdir(told->aof_dir, 0755) == 0 || errno == EEXIST;
+}
+
 static bool start_rewrite(void)
 {
 	struct save_base base = {.rdb = config->aof_use_rdb_preamble, .rotate = aof.logging, .ended = base_ended};
@@ -307,16 +323,13 @@ static bool start_rewrite(void)
 	atomic_store(&told->aof_rewriting, 1);
 	set_scheduled(false);
 	atomic_store(&told->aof_rewrite_began_ms, clock_mono_ms());
-	int n = snprintf(base.path, sizeof base.path, "%s/%s", told->aof_dir, AOF_BASE_TEMP);
-	errno = ENAMETOOLONG;
-	if (n >= (int)sizeof base.path || (mkdir(told->aof_dir, 0755) && errno != EEXIST) || !saves_begin_base(&base)) {
+	if (!place_base(base.path, sizeof base.path) || !saves_begin_base(&base)) {
 		log_warning("Cannot rewrite the append only file: %s", strerror(errno));
 		rewrite_ended(false);
 		return false;
 	}
 	aof.making = true;
-	/* The first files of a server that starts without are none. */
-	if (aof.adopted || aof.whole)
+	if (!is_of_start())
 		atomic_fetch_add(&told->aof_rewrites, 1);
 	return true;
 }

@@ -31,6 +31,7 @@
 
 #define PATH_CAP (AOF_DIR_MAX + AOF_NAME_MAX + 1)
 #define LOCK_WAIT_MS 3000
+#define FOLLOW_MS 5000 /* between two tries to go on in the folder that has the name */
 
 static void path_of(char out[PATH_CAP], const char *name)
 {
@@ -198,12 +199,16 @@ static void note_manifest(struct aof_writer *w)
 	disk_is(DISK_MANIFEST, path);
 }
 
+static bool is_named(const struct aof_writer *w)
+{
+	return aof_manifest_base(&w->m) || aof_manifest_last_incr(&w->m);
+}
+
 /* The log is off: switches it on, behind what the files hold, or with nowhere to go until there is a base. */
 static bool begin(struct aof_writer *w)
 {
 	uint64_t at, offset, rotations = ring_rotations(&at);
-	bool any = aof_manifest_base(&w->m) || aof_manifest_last_incr(&w->m);
-	bool same = any && atomic_load(&control->persistence.aof_same);
+	bool any = is_named(w), same = any && atomic_load(&control->persistence.aof_same);
 	if (!any && !aof_set_aside(w->dir, config->appendfilename))
 		return false;
 	ring_fail(0);
@@ -244,20 +249,10 @@ static bool lock_folder(int dir)
 	return true;
 }
 
+/* The manifest of the folder that is open. */
 static bool read_manifest(struct aof_writer *w)
 {
 	struct aof_manifest_error e;
-	if (aof_manifest_name(w->manifest_name, config->appendfilename)) {
-		log_warning("The name of the AOF manifest is too long");
-		return false;
-	}
-	w->dir = aof_dir_open(control->persistence.aof_dir, true);
-	if (w->dir < 0) {
-		log_warning("Cannot open the AOF directory %s: %s", control->persistence.aof_dir, strerror(errno));
-		return false;
-	}
-	if (!lock_folder(w->dir))
-		return false;
 	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
 	case AOF_FOUND:
 	case AOF_ABSENT:
@@ -272,6 +267,20 @@ static bool read_manifest(struct aof_writer *w)
 	return false;
 }
 
+static bool open_folder(struct aof_writer *w)
+{
+	if (aof_manifest_name(w->manifest_name, config->appendfilename)) {
+		log_warning("The name of the AOF manifest is too long");
+		return false;
+	}
+	w->dir = aof_dir_open(control->persistence.aof_dir, true);
+	if (w->dir < 0) {
+		log_warning("Cannot open the AOF directory %s: %s", control->persistence.aof_dir, strerror(errno));
+		return false;
+	}
+	return lock_folder(w->dir) && read_manifest(w);
+}
+
 bool parts_open(struct aof_writer *w)
 {
 	uint64_t at;
@@ -280,7 +289,7 @@ bool parts_open(struct aof_writer *w)
 		log_warning("No memory for the log of the append only file");
 		return false;
 	}
-	if (!read_manifest(w))
+	if (!open_folder(w))
 		return false;
 	w->pos = ring_consumed(&w->offset);
 	struct ring *r = ring();
@@ -292,6 +301,44 @@ bool parts_open(struct aof_writer *w)
 		w->rotations = ring_rotations(&at);
 	measure(w);
 	remove_history(w);
+	return true;
+}
+
+/* ---- a folder that is another one by now ---- */
+
+/* Its name is gone, or is another's: somebody has moved or removed the files under this process. */
+static bool folder_is_gone(const struct aof_writer *w)
+{
+	struct stat here, there;
+	return fstat(w->dir, &here) == 0 && (stat(control->persistence.aof_dir, &there) ? errno == ENOENT
+											 : here.st_dev != there.st_dev || here.st_ino != there.st_ino);
+}
+
+/*
+ * What is on disk is wherever it was taken to, and no start will look there: the files begin anew in the folder that has the name now. False: it
+ * cannot be used.
+ */
+static bool follow_folder(struct aof_writer *w)
+{
+	static int64_t next_at;
+	int64_t now = clock_mono_ms();
+	int old = w->dir;
+	if (now < next_at)
+		return false;
+	if (w->seq || !w->failed) {
+		log_warning("The AOF directory %s has been moved or removed", control->persistence.aof_dir);
+		parts_distrust(w, ENOENT);
+	}
+	aof_manifest_deinit(&w->m);
+	if (!open_folder(w) || (!is_named(w) && !aof_set_aside(w->dir, config->appendfilename))) {
+		if (w->dir >= 0)
+			close(w->dir);
+		w->dir = old;
+		next_at = now + FOLLOW_MS;
+		return false;
+	}
+	close(old);
+	note_manifest(w);
 	return true;
 }
 
@@ -332,6 +379,8 @@ bool parts_rotate(struct aof_writer *w, uint64_t rotations, uint64_t at)
 {
 	char name[AOF_NAME_MAX], old[AOF_NAME_MAX] = "";
 	struct aof_file file;
+	if (folder_is_gone(w) && !follow_folder(w))
+		return false;
 	if (!finish_old(w))
 		return true; /* nothing is relied on, and so it begins anew */
 	int64_t seq = next_seq(w);
@@ -371,6 +420,10 @@ void parts_distrust(struct aof_writer *w, int why)
 
 void parts_close(struct aof_writer *w)
 {
+	char name[AOF_NAME_MAX];
+	/* What continues a base that was never made is of no use to anybody. */
+	if (w->seq && !w->listed && aof_incr_name(name, config->appendfilename, (int64_t)w->seq) == 0)
+		unlinkat(w->dir, name, 0);
 	drop_file(w);
 	w->listed = false;
 	set_place(w, 0, w->start, w->rotations);
@@ -391,7 +444,8 @@ static bool name_base(struct aof_writer *w, const char *name, bool *in_place)
 	if (errno != ENOENT)
 		return false;
 	*in_place = fstatat(w->dir, name, &st, 0) != 0;
-	return !*in_place || aof_manifest_base(&w->m) != NULL;
+	/* A manifest that lacks what is written now is an older one: then somebody has removed the file. */
+	return !*in_place || (aof_manifest_base(&w->m) != NULL && (!w->seq || w->listed));
 }
 
 /* What the base replaces becomes history; what is written now is the one increment behind it, if there is a log. */
@@ -441,7 +495,7 @@ bool parts_install(struct aof_writer *w, bool rdb)
 	char name[AOF_NAME_MAX];
 	bool in_place;
 	/* What it was to begin was given up meanwhile, or is now. */
-	if ((ring_is_on() && !w->seq) || !finish_old(w)) {
+	if ((folder_is_gone(w) && (!follow_folder(w) || ring_is_on())) || (ring_is_on() && !w->seq) || !finish_old(w)) {
 		unlinkat(w->dir, AOF_BASE_TEMP, 0);
 		return false;
 	}

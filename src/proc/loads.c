@@ -197,6 +197,7 @@ bool loads_let_in(void)
 
 void loads_start(bool adopted)
 {
+	atomic_store(&control->persistence.aof_rewrite_s, -1); /* there was none, which INFO tells meanwhile too */
 	if (!adopted && any_file()) {
 		begin(&(struct launch){.load = config->appendonly ? LOAD_AOF : LOAD_RDB});
 		return;

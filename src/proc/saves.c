@@ -122,6 +122,7 @@ static bool begin(enum reason why)
 	what.task.purpose = why == FOR_BASE ? SAVE_BASE : SAVE_RDB;
 	what.task.in_front = why == FOR_CALLER || why == FOR_END;
 	what.task.last = why == FOR_END;
+	snprintf(what.task.filename, sizeof what.task.filename, "%s", config->dbfilename);
 	changes_at_begin = changes_ever();
 	slot = launch(&wish);
 	if (!slot) {

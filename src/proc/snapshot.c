@@ -253,15 +253,16 @@ static int make_file(const char *path)
 
 static bool put_in_place(const struct snapshot_task *t, const char *temp)
 {
+	const char *name = t->filename;
 	if (!disk_note(DISK_RDB, temp))
 		return failed(t, "look at", temp, errno);
-	if (rename(temp, config->dbfilename)) {
-		failed(t, "rename to", config->dbfilename, errno);
+	if (rename(temp, name)) {
+		failed(t, "rename to", name, errno);
 		return false;
 	}
 	disk_settle(DISK_RDB);
 	if (!sync_folder("."))
-		return failed(t, "sync the folder of", config->dbfilename, errno);
+		return failed(t, "sync the folder of", name, errno);
 	log_notice("DB saved on disk");
 	return true;
 }

@@ -69,7 +69,7 @@ static uint32_t clock_told(const struct bulk_key *k, int64_t now)
 {
 	if (policy_is_lfu())
 		return k->freq >= 0 ? lfu_clock((uint32_t)k->freq, now) : clock_fresh(now);
-	return k->idle > 0 ? clock_of(now - k->idle * 1000) : clock_of(now);
+	return k->idle > 0 ? clock_idle_for(k->idle, now) : clock_of(now);
 }
 
 static enum bulk_result put(struct access *a, const struct entry *e)

@@ -16,6 +16,8 @@
 #include "base/config.h"
 
 #define CLOCK_MASK 0xffffffu
+#define CLOCK_AHEAD 86400u /* s: what is no further in the future than this is; a machine's clock may be set back */
+#define CLOCK_IDLE_MAX (CLOCK_MASK - CLOCK_AHEAD)
 #define LFU_FIRST 5u /* counter of a new key: with 0 it would go before it could be used again */
 
 static inline bool policy_is_lfu(void)
@@ -29,11 +31,17 @@ static inline uint32_t clock_of(int64_t now_ms)
 	return (uint32_t)(now_ms / 1000) & CLOCK_MASK;
 }
 
+/* That of a key not used for so long; further back than the clock can tell: as far as it can. */
+static inline uint32_t clock_idle_for(int64_t idle, int64_t now_ms)
+{
+	return clock_of(now_ms - (idle > (int64_t)CLOCK_IDLE_MAX ? (int64_t)CLOCK_IDLE_MAX : idle) * 1000);
+}
+
 /* Seconds from `clock` to now; what seems to lie in the future was just used. */
 static inline uint32_t clock_idle(uint32_t clock, int64_t now_ms)
 {
 	uint32_t idle = (clock_of(now_ms) - clock) & CLOCK_MASK;
-	return idle > CLOCK_MASK / 2 ? 0 : idle;
+	return idle > CLOCK_IDLE_MAX ? 0 : idle;
 }
 
 /* The counter of an LFU clock as it is now, after its decay. */

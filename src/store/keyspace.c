@@ -357,9 +357,7 @@ void key_set_clock(struct access *a, uint32_t db, const struct arg *key, int64_t
 		clock_set(s.item, lfu_clock(freq > 255 ? 255 : (uint32_t)freq, a->now));
 		return;
 	}
-	/* Further back than the clock can tell: as far as it can. */
-	int64_t most = CLOCK_MASK / 2;
-	clock_set(s.item, clock_of(a->now - (idle > most ? most : idle) * 1000));
+	clock_set(s.item, clock_idle_for(idle, a->now));
 }
 
 /* Takes the item out of its bin; the block stays. */
