@@ -43,9 +43,10 @@ exchanged() {
 
 # ---- append only files ----
 
-# redis OPTION...: a redis-server with an append only file in $THEIRS; its port and pid are REDIS_PORT and REDIS_PID.
+# redis OPTION...: a redis-server with an append only file in $THEIRS; its port and pid are REDIS_PORT and REDIS_PID. With everysec it answers
+# before it has written while a sync is slow, and its files cannot be copied at any moment.
 redis() {
-    SERVER_BINARY=redis-server OWN_DIR=$THEIRS start_server --appendonly yes --auto-aof-rewrite-percentage 0 "$@"
+    SERVER_BINARY=redis-server OWN_DIR=$THEIRS start_server --appendonly yes --appendfsync no --auto-aof-rewrite-percentage 0 "$@"
     REDIS_PORT=$PORT REDIS_PID=$SERVER_PID REDIS_LOG=$SERVER_LOG
 }
 stop_redis() { stop_server "$REDIS_PID" "$REDIS_PORT" "$REDIS_LOG"; }

@@ -32,6 +32,8 @@
 
 #define KEEP_EMPTY_EXTENTS 4u
 #define GATHER_PART 10
+#define GATHER_PAUSE_MAX 500000 /* us */
+#define GATHER_LOOKS 5u
 #define LIMIT_SLACK 8000000u
 #define FEWEST_EXTENTS 3u
 #define FULL_MS 50u
@@ -378,11 +380,6 @@ static uint64_t backed_fixed(void)
 }
 
 /*
- * Extent by extent in the order of growth, so one number tells what is done; a hole that is backed again stays in small pages. The first
- * 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times. Of the other slots only what is full
- * anyway.
- */
-/*
  * The kernel copies an extent in one go, and lets nobody else have the core meanwhile: 1 ms, and up to 7 where the host of a virtual machine must find the
  * memory first. So it is done a tenth of the time at most.
  */
@@ -391,15 +388,30 @@ static void gather(uint64_t offset)
 	int64_t start = clock_mono_us();
 	madvise(STORE_BASE + offset, EXTENT_BYTES, MADV_COLLAPSE);
 	int64_t pause = (clock_mono_us() - start) * (GATHER_PART - 1);
-	nanosleep(&(struct timespec){pause / 1000000, pause % 1000000 * 1000}, NULL);
+	/* On a busy machine it waits for others, for seconds, which costs nobody anything. */
+	nanosleep(&(struct timespec){0, (pause < GATHER_PAUSE_MAX ? pause : GATHER_PAUSE_MAX) * 1000}, NULL);
 }
 
+/* Extents that were there GATHER_LOOKS looks ago: what has just grown, in a flood of changes, may be given back as soon. */
+static uint64_t old_extents(void)
+{
+	static uint64_t seen[GATHER_LOOKS], looks;
+	uint64_t *oldest = &seen[looks++ % GATHER_LOOKS], n = *oldest;
+	*oldest = __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE);
+	return n;
+}
+
+/*
+ * Extent by extent in the order of growth, so one number tells what is done; a hole that is backed again stays in small pages. The first
+ * 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times. Of the other slots only what is full
+ * anyway.
+ */
 void arena_gather(void)
 {
 	static uint64_t fixed_done, done;
 	while (fixed_done == 0 || (fixed_done + 1) * EXTENT_BYTES <= backed_fixed())
 		gather(fixed_done++ * EXTENT_BYTES);
-	for (; done < __atomic_load_n(&SUPER->arena.nextents, __ATOMIC_ACQUIRE) && !stop_requested(); done++)
+	for (uint64_t n = old_extents(); done < n && !stop_requested(); done++)
 		if (arena_is_backed(done))
 			gather(SUPER->fixed + done * EXTENT_BYTES);
 }
