@@ -149,7 +149,7 @@ struct ring_piece {
 /* The frame at `pos`; false: there is none yet. Valid until it is consumed. */
 bool ring_read(uint64_t pos, struct ring_piece *out);
 
-/* Where the consumer is to go on, always the beginning of a transaction; *offset: of the stream there. */
+/* Where the consumer is to go on: the beginning of a frame, for one before it may have died between two of a transaction. *offset: of the stream there. */
 uint64_t ring_consumed(uint64_t *offset);
 
 /* All before `pos` is written: its room, and its blocks, are given back. `pos` is a beginning of a transaction. */
