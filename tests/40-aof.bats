@@ -206,6 +206,26 @@ grown_by() { (($(field aof_current_size persistence) > $1)); }
     same "$MULTI_PART" "$(manifest)"
 }
 
+@test "loaded, and the writer killed: the next one syncs what comes, and then nothing more" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    expect OK SET a 1
+    stop_server
+    again --appendonly yes
+    eventually 10 kill_writer
+    eventually 10 writer
+    expect OK SET a 2
+    files_agree
+    sleep 2
+    # Who syncs now has it fail.
+    fault 'fsync 5'
+    sleep 2.5
+    info_is aof_last_write_status ok
+    fault
+}
+
 @test "SHUTDOWN WARM, then a start without the log: what was under way is in the file, and it is off" {
     only_bulkhead
     start_server --appendonly yes
