@@ -440,6 +440,49 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     files_agree
 }
 
+@test "an increment that the manifest cannot name, tried again, then everything is killed: what was acknowledged is there" {
+    only_bulkhead
+    start_server --appendonly yes --auto-aof-rewrite-percentage 0
+    expect OK SET a 1
+    eventually 10 caught_up
+    mkdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    kill -STOP "$(writer)"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 logged 'keys in .* bytes written'
+    expect OK SET a 2
+    kill -CONT "$(writer)"
+    eventually 10 info_is aof_last_write_status err
+    sleep 0.5
+    crash
+    rmdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    again --appendonly yes
+    expect '"2"' GET a
+    eventually 10 rewritten
+    files_agree
+}
+
+@test "switched on, and everything is killed when the manifest has just got its name: what was acknowledged is there" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    start_server
+    seq 5 | sed 's/.*/SET k:& v/' | q >/dev/null
+    expect OK CONFIG SET rdb-key-save-delay 200000
+    expect OK CONFIG SET appendonly yes
+    eventually 10 writer
+    # The folder is synced behind the renaming: the third sync.
+    strace -f -qq -p "$(writer)" -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync -e inject=fsync:delay_exit=4000000:when=3 3>&- &
+    TRACER=$!
+    eventually 10 test -e "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    expect OK SET a 1
+    crash
+    wait "$TRACER" || true
+    again --appendonly yes
+    expect '"1"' GET a
+    eventually 10 rewritten
+    files_agree
+}
+
 @test "it cannot be switched on where there is no place for it" {
     start_server
     echo x >"$SERVER_DIR/appendonlydir"

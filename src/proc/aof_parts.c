@@ -86,11 +86,12 @@ static void drop_file(struct aof_writer *w)
 /* Puts *next, which becomes this process's, in the place of the manifest. */
 static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
 {
-	char temp[AOF_NAME_MAX], path[PATH_CAP];
+	char temp[AOF_NAME_MAX], path[PATH_CAP], place[PATH_CAP];
 	int failed = aof_manifest_stage(next, w->dir, w->manifest_name, temp);
 	if (!failed) {
 		path_of(path, temp);
-		failed = disk_note(DISK_MANIFEST, path) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
+		path_of(place, w->manifest_name);
+		failed = disk_note(DISK_MANIFEST, path, place) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
 	}
 	w->unsettled = failed > 0;
 	if (failed > 0)
@@ -411,9 +412,6 @@ static bool failed_install(struct aof_writer *w, const char *name)
 
 static void installed(struct aof_writer *w)
 {
-	char name[AOF_NAME_MAX];
-	if (w->seq && aof_incr_name(name, config->appendfilename, (int64_t)w->seq) == 0)
-		note_increment(name);
 	w->listed = w->seq != 0;
 	w->synced = w->offset;
 	measure(w);
@@ -425,9 +423,12 @@ static void installed(struct aof_writer *w)
 	remove_history(w);
 }
 
-/* The base has been given its name: has the manifest say so. */
+/* The base has been given its name: has the manifest say so. The increment behind it is known as ours before that names it. */
 static bool list_base(struct aof_writer *w, struct aof_manifest *next, const char *name)
 {
+	char incr[AOF_NAME_MAX];
+	if (w->seq && aof_incr_name(incr, config->appendfilename, (int64_t)w->seq) == 0)
+		note_increment(incr);
 	/* The name is on disk before the manifest names it. */
 	if (retire(w, next) && fsync(w->dir) == 0)
 		return replace_manifest(w, next) || failed_install(w, name);

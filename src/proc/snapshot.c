@@ -253,7 +253,7 @@ static int make_file(const char *path)
 
 static bool put_in_place(const struct snapshot_task *t, const char *temp)
 {
-	if (!disk_note(DISK_RDB, temp))
+	if (!disk_note(DISK_RDB, temp, config->dbfilename))
 		return failed(t, "look at", temp, errno);
 	if (rename(temp, config->dbfilename)) {
 		failed(t, "rename to", config->dbfilename, errno);
