@@ -406,6 +406,34 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     done
 }
 
+@test "a failed sync, and the writer killed over it: nothing is acknowledged until there is a new base" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes --appendfsync always
+    expect OK SET a 1
+    mkdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    fault 'fsync 5'
+    # Killed when it has said so, and before it goes on.
+    first=$(writer)
+    strace -f -qq -p "$first" -o "$BATS_TEST_TMPDIR/trace" -e trace=write -e inject=write:delay_exit=2000000 3>&- &
+    TRACER=$!
+    eventually 5 grep -q "TracerPid:.[1-9]" "/proc/$first/status"
+    q SET a 2 >/dev/null 2>&1 &
+    eventually 5 logged 'Relying on the append only file failed'
+    kill -KILL "$first"
+    wait "$TRACER" || true
+    fault
+    eventually 5 writer
+    matches '\(error\) MISCONF Errors writing to the AOF file: Input/output error' SET a 3
+    rmdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    eventually 10 status_is ok
+    expect OK SET a 4
+    files_agree
+}
+
 @test "a slow sync does not hold up writers; one of more than two seconds is counted" {
     only_bulkhead
     export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults

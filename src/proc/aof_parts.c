@@ -141,6 +141,16 @@ static void note_increment(const char *name)
 
 /* ---- at the start ---- */
 
+/*
+ * There is no place, and the one before it was one: the writer before has given up its file, and died before it could say so. A log that was switched on
+ * without files had none before either, for the end of the log before took it away.
+ */
+static bool was_given_up(const struct ring *r)
+{
+	uint64_t current = atomic_load(&r->aof_current) & 1;
+	return ring_is_on() && !r->aof_place[current].seq && r->aof_place[1 - current].seq && !atomic_load(&r->failed);
+}
+
 /* Goes on where the writer before stopped: what it wrote and did not consume is cut off, and comes again. */
 static void resume(struct aof_writer *w)
 {
@@ -153,6 +163,8 @@ static void resume(struct aof_writer *w)
 	w->rotations = place.rotations;
 	w->failed = (int)atomic_load(&r->failed);
 	w->listed = w->seq && aof_manifest_incr(&w->m, (int64_t)w->seq);
+	if (was_given_up(r))
+		writer_fail(w, EIO, "Relying on the append only file");
 	if (!w->seq)
 		return;
 	if (aof_incr_name(name, config->appendfilename, (int64_t)w->seq) ||
