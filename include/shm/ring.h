@@ -37,7 +37,7 @@ struct ring {
 	_Atomic uint64_t referenced_out;  /* bytes in blocks ever consumed; with `consumed` */
 	_Atomic uint64_t durable;         /* offset up to which the stream is known to survive the machine */
 	_Atomic uint32_t durable_moved;   /* futex: moves with `durable`, `failed`, and the end of the log */
-	_Atomic uint32_t durable_waiters; /* a hint: one that died is never taken off */
+	_Atomic uint32_t durable_waiters; /* a hint: one that died is taken off when the store is adopted */
 	_Atomic uint32_t room_moved;      /* futex: moves with `consumed`, `failed`, and the end of the log */
 	_Atomic uint32_t room_waiters;    /* a hint, likewise */
 	_Atomic uint32_t failed;          /* errno for which the log cannot be written; 0: it can */

@@ -378,11 +378,6 @@ static uint64_t backed_fixed(void)
 }
 
 /*
- * Extent by extent in the order of growth, so one number tells what is done; a hole that is backed again stays in small pages. The first
- * 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times. Of the other slots only what is full
- * anyway.
- */
-/*
  * The kernel copies an extent in one go, and lets nobody else have the core meanwhile: 1 ms, and up to 7 where the host of a virtual machine must find the
  * memory first. So it is done a tenth of the time at most.
  */
@@ -394,6 +389,11 @@ static void gather(uint64_t offset)
 	nanosleep(&(struct timespec){pause / 1000000, pause % 1000000 * 1000}, NULL);
 }
 
+/*
+ * Extent by extent in the order of growth, so one number tells what is done; a hole that is backed again stays in small pages. The first
+ * 2 MiB hold the stripes and most slots: with them a new process faults once, not 20 times. Of the other slots only what is full
+ * anyway.
+ */
 void arena_gather(void)
 {
 	static uint64_t fixed_done, done;
