@@ -489,6 +489,45 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     files_agree
 }
 
+@test "an increment that cannot be named, and the base behind it is not made either: writers go on as soon as it can" {
+    only_bulkhead
+    start_server --appendonly yes --auto-aof-rewrite-percentage 0 --rdb-key-save-delay 300000
+    seq 100 | sed 's/.*/SET k:& v/' | q >/dev/null
+    eventually 10 caught_up
+    mkdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 status_is err
+    kill -KILL "$(pgrep -P "$SERVER_PID" -f 'bulkhead: snapshot')"
+    eventually 10 rewritten
+    matches '\(error\) MISCONF .*' SET a 1
+    rmdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    eventually 5 status_is ok
+    expect OK SET a 1
+    files_agree
+}
+
+@test "an increment whose manifest may not be on disk: nothing is acknowledged until it is" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    start_server --appendonly yes --appendfsync always --auto-aof-rewrite-percentage 0
+    expect OK SET a 1
+    # The new manifest is synced, and renamed, but its folder cannot be synced.
+    strace -f -qq -p "$(writer)" -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync -e inject=fsync:error=EIO:when=2+ 3>&- &
+    TRACER=$!
+    eventually 5 grep -q "TracerPid:.[1-9]" "/proc/$(writer)/status"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 5 logged 'its folder cannot be synced'
+    eventually 5 status_is err
+    matches '\(error\) MISCONF Errors writing to the AOF file: Input/output error' SET a 2
+    kill "$TRACER"
+    wait "$TRACER" || true
+    eventually 5 status_is ok
+    expect OK SET a 3
+    eventually 10 rewritten
+    files_agree
+}
+
 @test "switched on, and everything is killed when the manifest has just got its name: what was acknowledged is there" {
     only_bulkhead
     command -v strace >/dev/null || skip "strace is not to be had"
@@ -497,7 +536,7 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     seq 5 | sed 's/.*/SET k:& v/' | q >/dev/null
     expect OK CONFIG SET rdb-key-save-delay 200000
     expect OK CONFIG SET appendonly yes
-    eventually 10 writer
+    eventually 10 logged 'rewriting started by'
     # The folder is synced behind the renaming: the third sync.
     strace -f -qq -p "$(writer)" -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync -e inject=fsync:delay_exit=4000000:when=3 3>&- &
     TRACER=$!

@@ -93,7 +93,8 @@ static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
 		path_of(place, w->manifest_name);
 		failed = disk_note(DISK_MANIFEST, path, place) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
 	}
-	w->unsettled = failed > 0;
+	if (failed >= 0)
+		w->unsettled = failed > 0;
 	if (failed > 0)
 		log_warning("The AOF manifest is written, but its folder cannot be synced: %s", strerror(errno));
 	if (failed < 0) {
@@ -274,6 +275,8 @@ static bool read_manifest(struct aof_writer *w)
 	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
 	case AOF_FOUND:
 	case AOF_ABSENT:
+		/* The one before may have died over that. */
+		w->unsettled = io_sync_dir(w->dir) != 0;
 		return true;
 	case AOF_BAD:
 		log_warning("The AOF manifest %s is damaged, line %u, '%s': %s", w->manifest_name, e.line, e.text, e.why);
@@ -320,14 +323,22 @@ static bool finish_old(struct aof_writer *w)
 	return false;
 }
 
+/*
+ * What is said to be durable in the increment is nowhere if the machine dies and the manifest that names it was not on disk. So until it is, it is
+ * written again.
+ */
 static bool list_increment(struct aof_writer *w, int64_t seq)
 {
 	struct aof_manifest next = {0};
-	if (!w->listed || aof_manifest_incr(&w->m, seq))
+	bool named = aof_manifest_incr(&w->m, seq);
+	if (!w->listed || (named && !w->unsettled))
 		return true;
 	aof_manifest_copy(&next, &w->m);
-	if (aof_manifest_add_incr(&next, config->appendfilename, seq))
-		return replace_manifest(w, &next);
+	if (named || aof_manifest_add_incr(&next, config->appendfilename, seq)) {
+		bool written = replace_manifest(w, &next);
+		errno = written && w->unsettled ? EIO : errno;
+		return written && !w->unsettled;
+	}
 	aof_manifest_deinit(&next);
 	return false;
 }
@@ -369,6 +380,9 @@ bool parts_rotate(struct aof_writer *w, uint64_t rotations, uint64_t at)
 	if (*old)
 		unlinkat(w->dir, old, 0);
 	measure(w);
+	/* If that was what failed there may be nothing to write that would tell so: writers are refused. */
+	if (w->failed && w->listed)
+		writer_fail(w, 0, NULL);
 	return true;
 }
 
@@ -442,7 +456,7 @@ static bool list_base(struct aof_writer *w, struct aof_manifest *next, const cha
 	if (w->seq && aof_incr_name(incr, config->appendfilename, (int64_t)w->seq) == 0)
 		note_increment(incr);
 	/* The name is on disk before the manifest names it. */
-	if (retire(w, next) && fsync(w->dir) == 0)
+	if (retire(w, next) && io_sync_dir(w->dir) == 0)
 		return replace_manifest(w, next) || failed_install(w, name);
 	aof_manifest_deinit(next);
 	return failed_install(w, name);
