@@ -131,6 +131,21 @@ not_listed() { [[ -z $(client_pid "$1") ]]; }
 hammers() { q CLIENT LIST | sed -n 's/.* name=hammer.* pid=\([0-9]*\).*/\1/p'; }
 all_hammer() { [[ $(hammers | wc -l) == 4 ]]; }
 
+@test "a helper that died is followed by another one when a medic has been there, not before" {
+    only_bulkhead
+    own_server --appendonly yes
+    for kind in expirer 'aof writer'; do
+        medic=$("$ROOT/tests/lib/stop_medic" "$PORT" "$SERVER_PID" "$kind" 3>&-)
+        sleep 0.5
+        alive "$medic"
+        run ! pgrep -P "$SERVER_PID" -f "bulkhead: $kind"
+        kill -CONT "$medic"
+        eventually 5 pgrep -P "$SERVER_PID" -f "bulkhead: $kind"
+    done
+    same OK "$(timeout 10 redis-cli -p "$PORT" SET a 1)"
+    stop_server
+}
+
 @test "a medic that is stuck is killed, and another sees to its patients" {
     only_bulkhead
     own_server

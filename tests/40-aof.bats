@@ -230,6 +230,26 @@ grown_by() { (($(field aof_current_size persistence) > $1)); }
     same "$MULTI_PART" "$(manifest)"
 }
 
+@test "loaded, and the writer killed: the next one syncs what comes, and then nothing more" {
+    only_bulkhead
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes
+    expect OK SET a 1
+    stop_server
+    again --appendonly yes
+    eventually 10 kill_writer
+    eventually 10 writer
+    expect OK SET a 2
+    files_agree
+    sleep 2
+    # Who syncs now has it fail.
+    fault 'fsync 5'
+    sleep 2.5
+    info_is aof_last_write_status ok
+    fault
+}
+
 @test "SHUTDOWN WARM, then a start without the log: what was under way is in the file, and it is off" {
     only_bulkhead
     start_server --appendonly yes
@@ -411,6 +431,34 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     done
 }
 
+@test "a failed sync, and the writer killed over it: nothing is acknowledged until there is a new base" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
+    fault
+    start_server --appendonly yes --appendfsync always
+    expect OK SET a 1
+    mkdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    fault 'fsync 5'
+    # Killed when it has said so, and before it goes on.
+    first=$(writer)
+    strace -f -qq -p "$first" -o "$BATS_TEST_TMPDIR/trace" -e trace=write -e inject=write:delay_exit=2000000 3>&- &
+    TRACER=$!
+    eventually 5 grep -q "TracerPid:.[1-9]" "/proc/$first/status"
+    q SET a 2 >/dev/null 2>&1 &
+    eventually 5 logged 'Relying on the append only file failed'
+    kill -KILL "$first"
+    wait "$TRACER" || true
+    fault
+    eventually 5 writer
+    matches '\(error\) MISCONF Errors writing to the AOF file: Input/output error' SET a 3
+    rmdir "$SERVER_DIR/appendonlydir/temp-rewriteaof.aof"
+    eventually 10 status_is ok
+    expect OK SET a 4
+    files_agree
+}
+
 @test "a slow sync does not hold up writers; one of more than two seconds is counted" {
     only_bulkhead
     export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
@@ -442,6 +490,88 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     expect 'Background append only file rewriting started' BGREWRITEAOF
     eventually 10 rewritten
     same "ok 0" "$(field aof_last_bgrewrite_status) $(field aof_rewrites_consecutive_failures)"
+    files_agree
+}
+
+@test "an increment that the manifest cannot name, tried again, then everything is killed: what was acknowledged is there" {
+    only_bulkhead
+    start_server --appendonly yes --auto-aof-rewrite-percentage 0
+    expect OK SET a 1
+    eventually 10 caught_up
+    mkdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    kill -STOP "$(writer)"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 logged 'keys in .* bytes written'
+    expect OK SET a 2
+    kill -CONT "$(writer)"
+    eventually 10 info_is aof_last_write_status err
+    sleep 0.5
+    crash
+    rmdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    again --appendonly yes
+    expect '"2"' GET a
+    eventually 10 rewritten
+    files_agree
+}
+
+@test "an increment that cannot be named, and the base behind it is not made either: writers go on as soon as it can" {
+    only_bulkhead
+    start_server --appendonly yes --auto-aof-rewrite-percentage 0 --rdb-key-save-delay 300000
+    seq 100 | sed 's/.*/SET k:& v/' | q >/dev/null
+    eventually 10 caught_up
+    mkdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 10 status_is err
+    kill -KILL "$(pgrep -P "$SERVER_PID" -f 'bulkhead: snapshot')"
+    eventually 10 rewritten
+    matches '\(error\) MISCONF .*' SET a 1
+    rmdir "$SERVER_DIR/appendonlydir/temp-appendonly.aof.manifest"
+    eventually 5 status_is ok
+    expect OK SET a 1
+    files_agree
+}
+
+@test "an increment whose manifest may not be on disk: nothing is acknowledged until it is" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    start_server --appendonly yes --appendfsync always --auto-aof-rewrite-percentage 0
+    expect OK SET a 1
+    # The new manifest is synced, and renamed, but its folder cannot be synced.
+    strace -f -qq -p "$(writer)" -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync -e inject=fsync:error=EIO:when=2+ 3>&- &
+    TRACER=$!
+    eventually 5 grep -q "TracerPid:.[1-9]" "/proc/$(writer)/status"
+    expect 'Background append only file rewriting started' BGREWRITEAOF
+    eventually 5 logged 'its folder cannot be synced'
+    eventually 5 status_is err
+    matches '\(error\) MISCONF Errors writing to the AOF file: Input/output error' SET a 2
+    kill "$TRACER"
+    wait "$TRACER" || true
+    eventually 5 status_is ok
+    expect OK SET a 3
+    eventually 10 rewritten
+    files_agree
+}
+
+@test "switched on, and everything is killed when the manifest has just got its name: what was acknowledged is there" {
+    only_bulkhead
+    command -v strace >/dev/null || skip "strace is not to be had"
+    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    start_server
+    seq 5 | sed 's/.*/SET k:& v/' | q >/dev/null
+    expect OK CONFIG SET rdb-key-save-delay 200000
+    expect OK CONFIG SET appendonly yes
+    eventually 10 logged 'rewriting started by'
+    # The folder is synced behind the renaming: the third sync.
+    strace -f -qq -p "$(writer)" -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync -e inject=fsync:delay_exit=4000000:when=3 3>&- &
+    TRACER=$!
+    eventually 10 test -e "$SERVER_DIR/appendonlydir/appendonly.aof.manifest"
+    expect OK SET a 1
+    crash
+    wait "$TRACER" || true
+    again --appendonly yes
+    expect '"1"' GET a
+    eventually 10 rewritten
     files_agree
 }
 

@@ -22,6 +22,9 @@ int io_pwrite_full(int fd, const void *p, size_t n, off_t at);
 int io_set_cloexec(int fd, bool on);
 int io_set_nonblock(int fd, bool on);
 
+/* Syncs a directory. A file system that has no such thing is taken to need none, as redis-server does. */
+int io_sync_dir(int fd);
+
 /* Closes *fd unless it is -1, and sets it to -1. errno is kept. */
 void io_close(int *fd);
 

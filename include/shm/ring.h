@@ -37,7 +37,7 @@ struct ring {
 	_Atomic uint64_t referenced_out;  /* bytes in blocks ever consumed; with `consumed` */
 	_Atomic uint64_t durable;         /* offset up to which the stream is known to survive the machine */
 	_Atomic uint32_t durable_moved;   /* futex: moves with `durable`, `failed`, and the end of the log */
-	_Atomic uint32_t durable_waiters; /* a hint: one that died is never taken off */
+	_Atomic uint32_t durable_waiters; /* a hint: one that died is taken off when the store is adopted */
 	_Atomic uint32_t room_moved;      /* futex: moves with `consumed`, `failed`, and the end of the log */
 	_Atomic uint32_t room_waiters;    /* a hint, likewise */
 	_Atomic uint32_t failed;          /* errno for which the log cannot be written; 0: it can */
@@ -149,7 +149,7 @@ struct ring_piece {
 /* The frame at `pos`; false: there is none yet. Valid until it is consumed. */
 bool ring_read(uint64_t pos, struct ring_piece *out);
 
-/* Where the consumer is to go on, always the beginning of a transaction; *offset: of the stream there. */
+/* Where the consumer is to go on: the beginning of a frame, for one before it may have died between two of a transaction. *offset: of the stream there. */
 uint64_t ring_consumed(uint64_t *offset);
 
 /* All before `pos` is written: its room, and its blocks, are given back. `pos` is a beginning of a transaction. */

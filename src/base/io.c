@@ -97,6 +97,11 @@ int io_set_nonblock(int fd, bool on)
 	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
 }
 
+int io_sync_dir(int fd)
+{
+	return fsync(fd) && errno != EINVAL && errno != EBADF ? -1 : 0;
+}
+
 void io_close(int *fd)
 {
 	int saved = errno;

@@ -95,7 +95,7 @@ static bool is_to_be_moved(const struct load *l)
 static bool sync_folders(int dir)
 {
 	int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = here >= 0 && fsync(here) == 0 && fsync(dir) == 0;
+	bool ok = here >= 0 && io_sync_dir(here) == 0 && io_sync_dir(dir) == 0;
 
 	io_close(&here);
 	return ok;

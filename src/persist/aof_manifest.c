@@ -407,7 +407,7 @@ int aof_manifest_stage(const struct aof_manifest *m, int dir, const char *name, 
 int aof_manifest_commit(int dir, const char *temp, const char *name)
 {
 	if (renameat(dir, temp, dir, name) == 0)
-		return fsync(dir) ? 1 : 0;
+		return io_sync_dir(dir) ? 1 : 0;
 	int why = errno;
 	unlinkat(dir, temp, 0);
 	errno = why;

@@ -25,13 +25,34 @@ static bool look(const char *path, struct disk_file *out)
 	return true;
 }
 
-bool disk_note(enum disk_kind kind, const char *path)
+static bool same(enum disk_kind kind, const struct disk_file *a, const struct disk_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino &&
+	       (kind == DISK_INCREMENT || (a->size == b->size && a->mtime_ns == b->mtime_ns));
+}
+
+static void note(struct disk_note *n, const struct disk_file *now)
+{
+	n->file[1 - (atomic_load(&n->current) & 1)] = *now;
+}
+
+/* Who replaced the file last may have died before it could say so: then the other note is worth nothing, and this one is kept. */
+static void settle_late(enum disk_kind kind, const char *place)
 {
 	struct disk_note *n = &SUPER->disk[kind];
+	uint32_t current = atomic_load(&n->current) & 1;
+	struct disk_file there;
+	if (look(place, &there) && there.ino && !same(kind, &there, &n->file[current]) && same(kind, &there, &n->file[1 - current]))
+		disk_settle(kind);
+}
+
+bool disk_note(enum disk_kind kind, const char *path, const char *place)
+{
 	struct disk_file now;
 	if (!look(path, &now))
 		return false;
-	n->file[1 - (atomic_load(&n->current) & 1)] = now;
+	settle_late(kind, place);
+	note(&SUPER->disk[kind], &now);
 	return true;
 }
 
@@ -42,16 +63,16 @@ void disk_settle(enum disk_kind kind)
 
 bool disk_is(enum disk_kind kind, const char *path)
 {
-	if (!disk_note(kind, path))
+	struct disk_note *n = &SUPER->disk[kind];
+	struct disk_file now;
+	if (!look(path, &now))
 		return false;
+	/* Said once more, it leaves the note of the one before. */
+	if (same(kind, &now, &n->file[atomic_load(&n->current) & 1]))
+		return true;
+	note(n, &now);
 	disk_settle(kind);
 	return true;
-}
-
-static bool same(enum disk_kind kind, const struct disk_file *a, const struct disk_file *b)
-{
-	return a->dev == b->dev && a->ino == b->ino &&
-	       (kind == DISK_INCREMENT || (a->size == b->size && a->mtime_ns == b->mtime_ns));
 }
 
 const char *disk_fault(const struct super *s, enum disk_kind kind, const char *path)

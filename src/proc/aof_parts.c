@@ -87,13 +87,15 @@ static void drop_file(struct aof_writer *w)
 /* Puts *next, which becomes this process's, in the place of the manifest. */
 static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
 {
-	char temp[AOF_NAME_MAX], path[PATH_CAP];
+	char temp[AOF_NAME_MAX], path[PATH_CAP], place[PATH_CAP];
 	int failed = aof_manifest_stage(next, w->dir, w->manifest_name, temp);
 	if (!failed) {
 		path_of(path, temp);
-		failed = disk_note(DISK_MANIFEST, path) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
+		path_of(place, w->manifest_name);
+		failed = disk_note(DISK_MANIFEST, path, place) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
 	}
-	w->unsettled = failed > 0;
+	if (failed >= 0)
+		w->unsettled = failed > 0;
 	if (failed > 0)
 		log_warning("The AOF manifest is written, but its folder cannot be synced: %s", strerror(errno));
 	if (failed < 0) {
@@ -141,6 +143,16 @@ static void note_increment(const char *name)
 
 /* ---- at the start ---- */
 
+/*
+ * There is no place, and the one before it was one: the writer before has given up its file, and died before it could say so. A log that was switched on
+ * without files had none before either, for the end of the log before took it away.
+ */
+static bool was_given_up(const struct ring *r)
+{
+	uint64_t current = atomic_load(&r->aof_current) & 1;
+	return ring_is_on() && !r->aof_place[current].seq && r->aof_place[1 - current].seq && !atomic_load(&r->failed);
+}
+
 /* Goes on where the writer before stopped: what it wrote and did not consume is cut off, and comes again. */
 static void resume(struct aof_writer *w)
 {
@@ -153,6 +165,8 @@ static void resume(struct aof_writer *w)
 	w->rotations = place.rotations;
 	w->failed = (int)atomic_load(&r->failed);
 	w->listed = w->seq && aof_manifest_incr(&w->m, (int64_t)w->seq);
+	if (was_given_up(r))
+		writer_fail(w, EIO, "Relying on the append only file");
 	if (!w->seq)
 		return;
 	if (aof_incr_name(name, config->appendfilename, (int64_t)w->seq) ||
@@ -256,6 +270,8 @@ static bool read_manifest(struct aof_writer *w)
 	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
 	case AOF_FOUND:
 	case AOF_ABSENT:
+		/* The one before may have died over that. */
+		w->unsettled = io_sync_dir(w->dir) != 0;
 		return true;
 	case AOF_BAD:
 		log_warning("The AOF manifest %s is damaged, line %u, '%s': %s", w->manifest_name, e.line, e.text, e.why);
@@ -354,14 +370,22 @@ static bool finish_old(struct aof_writer *w)
 	return false;
 }
 
+/*
+ * What is said to be durable in the increment is nowhere if the machine dies and the manifest that names it was not on disk. So until it is, it is
+ * written again.
+ */
 static bool list_increment(struct aof_writer *w, int64_t seq)
 {
 	struct aof_manifest next = {0};
-	if (!w->listed || aof_manifest_incr(&w->m, seq))
+	bool named = aof_manifest_incr(&w->m, seq);
+	if (!w->listed || (named && !w->unsettled))
 		return true;
 	aof_manifest_copy(&next, &w->m);
-	if (aof_manifest_add_incr(&next, config->appendfilename, seq))
-		return replace_manifest(w, &next);
+	if (named || aof_manifest_add_incr(&next, config->appendfilename, seq)) {
+		bool written = replace_manifest(w, &next);
+		errno = written && w->unsettled ? EIO : errno;
+		return written && !w->unsettled;
+	}
 	aof_manifest_deinit(&next);
 	return false;
 }
@@ -405,6 +429,9 @@ bool parts_rotate(struct aof_writer *w, uint64_t rotations, uint64_t at)
 	if (*old)
 		unlinkat(w->dir, old, 0);
 	measure(w);
+	/* If that was what failed there may be nothing to write that would tell so: writers are refused. */
+	if (w->failed && w->listed)
+		writer_fail(w, 0, NULL);
 	return true;
 }
 
@@ -465,9 +492,6 @@ static bool failed_install(struct aof_writer *w, const char *name)
 
 static void installed(struct aof_writer *w)
 {
-	char name[AOF_NAME_MAX];
-	if (w->seq && aof_incr_name(name, config->appendfilename, (int64_t)w->seq) == 0)
-		note_increment(name);
 	w->listed = w->seq != 0;
 	w->synced = w->offset;
 	measure(w);
@@ -479,11 +503,14 @@ static void installed(struct aof_writer *w)
 	remove_history(w);
 }
 
-/* The base has been given its name: has the manifest say so. */
+/* The base has been given its name: has the manifest say so. The increment behind it is known as ours before that names it. */
 static bool list_base(struct aof_writer *w, struct aof_manifest *next, const char *name)
 {
+	char incr[AOF_NAME_MAX];
+	if (w->seq && aof_incr_name(incr, config->appendfilename, (int64_t)w->seq) == 0)
+		note_increment(incr);
 	/* The name is on disk before the manifest names it. */
-	if (retire(w, next) && fsync(w->dir) == 0)
+	if (retire(w, next) && io_sync_dir(w->dir) == 0)
 		return replace_manifest(w, next) || failed_install(w, name);
 	aof_manifest_deinit(next);
 	return failed_install(w, name);

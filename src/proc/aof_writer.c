@@ -191,6 +191,12 @@ static void count_sync(int64_t began_us)
 	atomic_store(&r->aof_last_fsync_us, (uint64_t)(clock_mono_us() - began_us));
 }
 
+/* Of an increment that was there before the stream the start, and so `synced` of a new writer, may lie before 0. */
+static bool is_behind(uint64_t synced, uint64_t offset)
+{
+	return (int64_t)(offset - synced) > 0;
+}
+
 /* What the thread has done. */
 static void hear_thread(struct aof_writer *w, enum sync_state s, uint64_t offset)
 {
@@ -198,7 +204,7 @@ static void hear_thread(struct aof_writer *w, enum sync_state s, uint64_t offset
 		atomic_store(&ring()->aof_syncing, 0);
 	if (s == SYNC_FAILED)
 		parts_distrust(w, errno);
-	else if (s == SYNC_DONE && w->seq && offset > w->synced)
+	else if (s == SYNC_DONE && w->seq && is_behind(w->synced, offset))
 		durable_up_to(w, offset);
 }
 

@@ -3,8 +3,8 @@
  * Helper processes (proc/helpers.h): restart with back-off, and medics.
  *
  * The supervisor alone, in memory that no child inherits. A helper that ends is started again at once; if it does not last a
- * second, after 10 ms, then 100 ms, then a second. One medic works at a time, on all slots that were SICK when it started; they become free
- * when it has ended well, and only then. A medic that dies is itself a patient of the next one.
+ * second, after 10 ms, then 100 ms, then a second; never before a medic has been to the one that died. One medic works at a time, on all slots that
+ * were SICK when it started; they become free when it has ended well, and only then. A medic that dies is itself a patient of the next one.
  */
 #include "proc/helpers.h"
 
@@ -41,6 +41,7 @@ static struct helpers {
 	bool check_wanted;       /* a checker is to be started, once */
 	struct {
 		uint32_t slot;       /* of the one that runs, or 0 */
+		uint32_t before;     /* of the one before */
 		int64_t started_at, start_at;
 		uint32_t failures;   /* in a row */
 		bool refused;        /* the last fork; said once in the log */
@@ -69,12 +70,26 @@ static struct helpers *state(void)
 	return h;
 }
 
+static bool is_patient(uint32_t slot)
+{
+	for (uint32_t i = 0; i < h->waiting; i++)
+		if (h->patient[i] == slot)
+			return true;
+	return false;
+}
+
+/*
+ * Who follows a dead helper looks without locks at what that kind alone changes. What the dead one has left half done there the medic undoes, and not
+ * after the next one has built on it.
+ */
 static bool due(enum process_kind k)
 {
 	if (h->kind[k].slot)
 		return false;
 	if (k == PROC_MEDIC)
 		return h->waiting > 0;
+	if (is_patient(h->kind[k].before))
+		return false;
 	if (k == PROC_CHECKER)
 		return h->check_wanted && !h->stopped;
 	if (k == PROC_AOF_WRITER)
@@ -165,6 +180,7 @@ void helpers_ended(uint32_t slot, enum process_kind k, bool clean)
 		return;
 	int64_t now = clock_mono_ms();
 	h->kind[k].slot = 0;
+	h->kind[k].before = slot;
 	if (k == PROC_MEDIC && clean) {
 		for (uint32_t i = 0; i < h->treated; i++)
 			table_release(h->patient[i]);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "base/version.h"
@@ -200,7 +201,7 @@ static bool failed(const struct snapshot_task *t, const char *doing, const char 
 static bool sync_folder(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = fd >= 0 && fsync(fd) == 0;
+	bool ok = fd >= 0 && io_sync_dir(fd) == 0;
 	int why = errno;
 	if (fd >= 0)
 		close(fd);
@@ -254,7 +255,7 @@ static int make_file(const char *path)
 static bool put_in_place(const struct snapshot_task *t, const char *temp)
 {
 	const char *name = t->filename;
-	if (!disk_note(DISK_RDB, temp))
+	if (!disk_note(DISK_RDB, temp, name))
 		return failed(t, "look at", temp, errno);
 	if (rename(temp, name)) {
 		failed(t, "rename to", name, errno);

@@ -187,9 +187,9 @@ static bool note_place(struct ring *r, struct slot *s)
 	log->db = r->db;
 	log->referenced_in = r->referenced_in;
 	texts_of(s, &t);
-	/* Those that began before there was much in blocks do not all come in. */
+	/* Those that began before there was much in blocks do not all come in. Of the room one frame may be taken back: a consumer that dies over it. */
 	return ring_referenced() <= RING_REFERENCED_MAX &&
-	       room_of(log, &t) <= RING_BYTES - (log->at - atomic_load_explicit(&r->consumed, memory_order_acquire));
+	       room_of(log, &t) + FRAME_HEAD + FRAME_BLOCK <= RING_BYTES - (log->at - atomic_load_explicit(&r->consumed, memory_order_acquire));
 }
 
 static enum ring_verdict commit_locked(struct ring *r, struct slot *s, uint64_t epoch)

@@ -131,9 +131,14 @@ uint64_t ring_consumed(uint64_t *offset)
 	return pos;
 }
 
-static void consume_block(struct ring *r, uint64_t next, ref block)
+/*
+ * Writers see the new position before the operation is complete, and it may yet be undone. So it moves by this one frame, and they leave room for
+ * one such frame (ring.c).
+ */
+static void consume_block(struct ring *r, uint64_t pos, uint64_t next, ref block)
 {
 	uint64_t size = heap_block_size(block);
+	atomic_store_explicit(&r->consumed, pos, memory_order_release);
 	heap_free(block, BLOCK_ASIDE);
 	leaf_set((uint64_t *)&r->consumed, next);
 	leaf_set((uint64_t *)&r->referenced_out, atomic_load(&r->referenced_out) + size);
@@ -147,7 +152,7 @@ void ring_consume(uint64_t pos)
 		struct frame f = frame_at(at_pos);
 		uint64_t next = at_pos + frame_room(f.n);
 		if (f.flags & FRAME_IS_BLOCK)
-			consume_block(r, next, block_at(at_pos).block);
+			consume_block(r, at_pos, next, block_at(at_pos).block);
 		at_pos = next;
 	}
 	atomic_store_explicit(&r->consumed, pos, memory_order_release);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "shm/leaf.h"
 #include "shm/pin.h"
+#include "shm/ring.h"
 #include "shm/txn.h"
 
 static bool in_range(uint32_t slot)
@@ -45,4 +46,7 @@ void recover_store(void)
 	atomic_store(&SUPER->expirer_until, 0);
 	atomic_store(&SUPER->arena.full_until, 0);
 	atomic_store(&SUPER->sweep_wanted, 1);
+	/* Who died waiting for the log is not taken off: here it is known that nobody waits. */
+	atomic_store(&ring()->durable_waiters, 0);
+	atomic_store(&ring()->room_waiters, 0);
 }

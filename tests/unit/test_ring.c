@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The log ring: what transactions put into it, byte for byte; over its end, beyond its size, under cuts, with writers killed in the middle. */
 #include <sched.h>
+#include <sys/ptrace.h>
 
 #include "store_fixture.h"
 
@@ -216,6 +217,72 @@ static void test_full(void)
 	CHECK_UINT(stream.len, 23 + 800 * (4 + 9 + 13 + 8 + 50000 + 2));
 	end_log();
 	(void)p, (void)q;
+}
+
+/* A transaction of one effect of 16 bytes, whatever room there is. */
+static bool commit_little(void)
+{
+	uint16_t stripe = 0;
+	REQUIRE(txn_begin(&stripe, 1));
+	char *p = ring_log(0, 16);
+	REQUIRE(p);
+	memcpy(p, "*1\r\n$6\r\nlittle\r\n", 16);
+	return txn_commit();
+}
+
+static int consuming(void *arg)
+{
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+	ring_consume(*(uint64_t *)arg);
+	return 0;
+}
+
+/* Runs the child until ring()->consumed is not `from` any more. */
+static void step_over(pid_t p, uint64_t from)
+{
+	int status;
+	REQUIRE(waitpid(p, &status, 0) == p && WIFSTOPPED(status));
+	while (atomic_load(&ring()->consumed) == from) {
+		REQUIRE(ptrace(PTRACE_SINGLESTEP, p, NULL, NULL) == 0);
+		REQUIRE(waitpid(p, &status, 0) == p && WIFSTOPPED(status));
+	}
+}
+
+/* The ring is full; a consumer dies in the middle of giving back a block, whose frame is written over at once: it has to be there all the same. */
+static void test_death_over_a_block(void)
+{
+	static char value[100000];
+	uint32_t slot = 3;
+	struct ring_piece p;
+	uint64_t offset;
+	memset(value, 'b', sizeof value);
+	begin_log();
+	CHECK_INT(set_one(0, "little", "1", 1), 0);
+	CHECK_INT(set_one(0, "block", value, sizeof value), 0);
+	uint64_t behind = atomic_load(&ring()->tail), pos = ring_consumed(&offset), block = pos;
+	while (commit_little())
+		;
+	for (; ring_read(block, &p) && p.length < sizeof value; block = p.next)
+		;
+	/* First the store that passes the short frames, then the one that passes the block's. */
+	for (unsigned moves = 1; moves <= 2; moves++) {
+		pid_t child = fork_as(slot, consuming, &behind);
+		uint64_t from = atomic_load(&ring()->consumed);
+		step_over(child, from);
+		while (commit_little())
+			;
+		kill(child, SIGKILL);
+		reap_child(child);
+		recover_slots(&slot, 1);
+		CHECK_FSCK();
+	}
+	CHECK_UINT(atomic_load(&ring()->consumed), block);
+	REQUIRE(ring_read(block, &p));
+	CHECK(p.length > sizeof value && memcmp(p.p[0] + p.length - 2 - sizeof value, value, sizeof value) == 0);
+	ring_switch_off();
+	ring_drop();
+	CHECK_FSCK();
 }
 
 static void test_failed(void)
@@ -556,6 +623,7 @@ int main(void)
 	RUN(test_turning_over);
 	RUN(test_large);
 	RUN(test_full);
+	RUN(test_death_over_a_block);
 	RUN(test_failed);
 	RUN(test_what_is_seen);
 	RUN(test_seen_under_a_pin);
