@@ -333,6 +333,7 @@ status_is() { info_is aof_last_write_status "$1"; }
     fault
     start_server --appendonly yes
     expect OK SET a 1
+    eventually 5 caught_up
     fault 'write 28'
     expect OK SET a 2
     eventually 5 status_is err
@@ -352,6 +353,7 @@ status_is() { info_is aof_last_write_status "$1"; }
 }
 
 second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >= 2)); } # the first one was made at the start
+has_run() { q INFO commandstats | grep -q "^cmdstat_$1:calls=$2,"; } # whether or not it has its reply
 # Slow syncs keep the writer from its orders: each sync of `always` takes that long.
 @test "switched off when a base lies ready: what came after the base is in the files" {
     only_bulkhead
@@ -364,6 +366,7 @@ second_base() { (($(grep -c 'rewriting terminated with success' "$SERVER_LOG") >
     expect 'Background append only file rewriting started' BGREWRITEAOF
     eventually 5 second_base
     q SET a 2 >/dev/null 3>&- &
+    eventually 5 has_run set 2
     expect OK CONFIG SET appendonly no
     fault
     same $'file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i' "$(manifest)"
@@ -666,6 +669,7 @@ synced_past() { (($(grep -a -c INCR "$SERVER_DIR/appendonlydir/appendonly.aof.1.
     fault
     start_server --appendonly yes
     expect OK SET a 1
+    eventually 5 caught_up
     fault 'write 28'
     expect OK SET a 2
     eventually 5 status_is err
