@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The AOF writer's files: manifest, increments, bases that become part of it, history that goes.
+ * The AOF writer's files: increments, bases that become part of the manifest, what goes when they do.
  *
  * Runs in the AOF writer alone, so nothing else changes these files while the log is on. Where the log goes stands in the ring's page (struct
  * aof_place), changed by one store, after the file is there and before anything is written to it. So each step may be the last one of its process: the
@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "aof_writer.h"
@@ -29,14 +27,7 @@
 #include "shm/region.h"
 #include "shm/ring.h"
 
-#define PATH_CAP (AOF_DIR_MAX + AOF_NAME_MAX + 1)
-#define LOCK_WAIT_MS 3000
 #define FOLLOW_MS 5000 /* between two tries to go on in the folder that has the name */
-
-static void path_of(char out[PATH_CAP], const char *name)
-{
-	snprintf(out, PATH_CAP, "%s/%s", control->persistence.aof_dir, name);
-}
 
 static uint64_t size_at(int dir, const char *name)
 {
@@ -82,65 +73,6 @@ static void drop_file(struct aof_writer *w)
 	aof_file_close(&w->file);
 }
 
-/* ---- the manifest ---- */
-
-/* Puts *next, which becomes this process's, in the place of the manifest. */
-static bool replace_manifest(struct aof_writer *w, struct aof_manifest *next)
-{
-	char temp[AOF_NAME_MAX], path[PATH_CAP], place[PATH_CAP];
-	int failed = aof_manifest_stage(next, w->dir, w->manifest_name, temp);
-	if (!failed) {
-		path_of(path, temp);
-		path_of(place, w->manifest_name);
-		failed = disk_note(DISK_MANIFEST, path, place) ? aof_manifest_commit(w->dir, temp, w->manifest_name) : -1;
-	}
-	if (failed >= 0)
-		w->unsettled = failed > 0;
-	if (failed > 0)
-		log_warning("The AOF manifest is written, but its folder cannot be synced: %s", strerror(errno));
-	if (failed < 0) {
-		log_warning("Cannot write the AOF manifest: %s", strerror(errno));
-		int why = errno;
-		aof_manifest_deinit(next);
-		errno = why;
-		return false;
-	}
-	disk_settle(DISK_MANIFEST);
-	aof_manifest_deinit(&w->m);
-	w->m = *next;
-	return true;
-}
-
-/* Their names go now, their bytes in a thread. */
-static void remove_history(struct aof_writer *w)
-{
-	struct aof_manifest next = {0};
-	size_t n = 0;
-	if (config->aof_disable_auto_gc || w->unsettled || !aof_manifest_next(&w->m, AOF_HISTORY, NULL))
-		return;
-	int *fds = malloc(w->m.n * sizeof *fds);
-	if (!fds)
-		fatal("Out of memory");
-	for (const struct aof_part *p = NULL; (p = aof_manifest_next(&w->m, AOF_HISTORY, p)) != NULL;) {
-		int fd = openat(w->dir, p->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		log_notice("Removing the history file %s in the background", p->name);
-		unlinkat(w->dir, p->name, 0);
-		if (fd >= 0)
-			fds[n++] = fd;
-	}
-	close_beside(fds, n);
-	aof_manifest_copy(&next, &w->m);
-	aof_manifest_forget(&next, AOF_HISTORY);
-	replace_manifest(w, &next);
-}
-
-static void note_increment(const char *name)
-{
-	char path[PATH_CAP];
-	path_of(path, name);
-	disk_is(DISK_INCREMENT, path);
-}
-
 /* ---- at the start ---- */
 
 /*
@@ -177,7 +109,7 @@ static void resume(struct aof_writer *w)
 		return;
 	}
 	if (w->listed)
-		note_increment(name);
+		folder_note_increment(name);
 	log_notice("Going on with the AOF increment %s at %" PRIu64, name, w->file.size);
 }
 
@@ -190,7 +122,7 @@ static bool open_last(struct aof_writer *w)
 	if (last) {
 		log_notice("Opening AOF incr file %s on server start", last->name);
 		w->seq = (uint64_t)last->seq;
-		note_increment(last->name);
+		folder_note_increment(last->name);
 		return aof_file_open_end(&w->file, w->dir, last->name) == 0;
 	}
 	aof_manifest_copy(&next, &w->m);
@@ -202,15 +134,8 @@ static bool open_last(struct aof_writer *w)
 	memcpy(name, last->name, sizeof name);
 	log_notice("Creating AOF incr file %s on server start", name);
 	w->seq = (uint64_t)last->seq;
-	note_increment(name);
-	return replace_manifest(w, &next);
-}
-
-static void note_manifest(struct aof_writer *w)
-{
-	char path[PATH_CAP];
-	path_of(path, w->manifest_name);
-	disk_is(DISK_MANIFEST, path);
+	folder_note_increment(name);
+	return folder_replace_manifest(w, &next);
 }
 
 static bool is_named(const struct aof_writer *w)
@@ -231,70 +156,17 @@ static bool begin(struct aof_writer *w)
 		log_warning("Cannot open the append only file: %s", strerror(errno));
 		return false;
 	}
-	note_manifest(w);
+	folder_note_manifest(w);
 	w->listed = same;
 	set_place(w, same ? w->seq : 0, w->offset - w->file.size, rotations);
 	w->synced = w->offset;
 	measure(w);
 	atomic_store(&ring()->aof_rewrite_size, base_size(w));
-	remove_history(w);
+	folder_remove_history(w);
 	if (ring_switch_on(&offset))
 		return true;
 	log_warning("No memory for the log of the append only file");
 	return false;
-}
-
-/*
- * Two servers that write to the same files would each remove what is the other's. A writer that was just killed may still be dying: so a moment is
- * waited for. The lock goes with this process.
- */
-static bool lock_folder(int dir)
-{
-	int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
-	while (flock(dir, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK)
-			return true; /* a file system without locks */
-		if (clock_mono_ms() > until) {
-			log_warning("The AOF directory %s is in use by another server", control->persistence.aof_dir);
-			return false;
-		}
-		nanosleep(&(struct timespec){0, 10000000}, NULL);
-	}
-	return true;
-}
-
-/* The manifest of the folder that is open. */
-static bool read_manifest(struct aof_writer *w)
-{
-	struct aof_manifest_error e;
-	switch (aof_manifest_read(&w->m, w->dir, w->manifest_name, &e)) {
-	case AOF_FOUND:
-	case AOF_ABSENT:
-		/* The one before may have died over that. */
-		w->unsettled = io_sync_dir(w->dir) != 0;
-		return true;
-	case AOF_BAD:
-		log_warning("The AOF manifest %s is damaged, line %u, '%s': %s", w->manifest_name, e.line, e.text, e.why);
-		return false;
-	case AOF_FAILED:
-		break;
-	}
-	log_warning("Cannot read the AOF manifest %s: %s", w->manifest_name, strerror(errno));
-	return false;
-}
-
-static bool open_folder(struct aof_writer *w)
-{
-	if (aof_manifest_name(w->manifest_name, config->appendfilename)) {
-		log_warning("The name of the AOF manifest is too long");
-		return false;
-	}
-	w->dir = aof_dir_open(control->persistence.aof_dir, true);
-	if (w->dir < 0) {
-		log_warning("Cannot open the AOF directory %s: %s", control->persistence.aof_dir, strerror(errno));
-		return false;
-	}
-	return lock_folder(w->dir) && read_manifest(w);
 }
 
 bool parts_open(struct aof_writer *w)
@@ -305,7 +177,7 @@ bool parts_open(struct aof_writer *w)
 		log_warning("No memory for the log of the append only file");
 		return false;
 	}
-	if (!open_folder(w))
+	if (!folder_open(w))
 		return false;
 	w->pos = ring_consumed(&w->offset);
 	struct ring *r = ring();
@@ -316,19 +188,11 @@ bool parts_open(struct aof_writer *w)
 	else
 		w->rotations = ring_rotations(&at);
 	measure(w);
-	remove_history(w);
+	folder_remove_history(w);
 	return true;
 }
 
 /* ---- a folder that is another one by now ---- */
-
-/* Its name is gone, or is another's: somebody has moved or removed the files under this process. */
-static bool folder_is_gone(const struct aof_writer *w)
-{
-	struct stat here, there;
-	return fstat(w->dir, &here) == 0 && (stat(control->persistence.aof_dir, &there) ? errno == ENOENT
-											 : here.st_dev != there.st_dev || here.st_ino != there.st_ino);
-}
 
 /*
  * What is on disk is wherever it was taken to, and no start will look there: the files begin anew in the folder that has the name now. False: it
@@ -346,7 +210,7 @@ static bool follow_folder(struct aof_writer *w)
 		parts_distrust(w, ENOENT);
 	}
 	aof_manifest_deinit(&w->m);
-	if (!open_folder(w) || (!is_named(w) && !aof_set_aside(w->dir, config->appendfilename))) {
+	if (!folder_open(w) || (!is_named(w) && !aof_set_aside(w->dir, config->appendfilename))) {
 		if (w->dir >= 0)
 			close(w->dir);
 		w->dir = old;
@@ -354,7 +218,7 @@ static bool follow_folder(struct aof_writer *w)
 		return false;
 	}
 	close(old);
-	note_manifest(w);
+	folder_note_manifest(w);
 	return true;
 }
 
@@ -382,7 +246,7 @@ static bool list_increment(struct aof_writer *w, int64_t seq)
 		return true;
 	aof_manifest_copy(&next, &w->m);
 	if (named || aof_manifest_add_incr(&next, config->appendfilename, seq)) {
-		bool written = replace_manifest(w, &next);
+		bool written = folder_replace_manifest(w, &next);
 		errno = written && w->unsettled ? EIO : errno;
 		return written && !w->unsettled;
 	}
@@ -413,7 +277,7 @@ bool parts_rotate(struct aof_writer *w, uint64_t rotations, uint64_t at)
 		return false;
 	}
 	if (w->listed)
-		note_increment(name);
+		folder_note_increment(name);
 	if (!list_increment(w, seq)) {
 		writer_fail(w, errno, "Naming the next AOF increment in the manifest");
 		aof_file_close(&file);
@@ -500,7 +364,7 @@ static void installed(struct aof_writer *w)
 		writer_fail(w, 0, NULL);
 	if (atomic_load(&ring()->durable) < w->offset)
 		ring_set_durable(w->offset);
-	remove_history(w);
+	folder_remove_history(w);
 }
 
 /* The base has been given its name: has the manifest say so. The increment behind it is known as ours before that names it. */
@@ -508,10 +372,10 @@ static bool list_base(struct aof_writer *w, struct aof_manifest *next, const cha
 {
 	char incr[AOF_NAME_MAX];
 	if (w->seq && aof_incr_name(incr, config->appendfilename, (int64_t)w->seq) == 0)
-		note_increment(incr);
+		folder_note_increment(incr);
 	/* The name is on disk before the manifest names it. */
 	if (retire(w, next) && io_sync_dir(w->dir) == 0)
-		return replace_manifest(w, next) || failed_install(w, name);
+		return folder_replace_manifest(w, next) || failed_install(w, name);
 	aof_manifest_deinit(next);
 	return failed_install(w, name);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pieces of the AOF writer: what it copies (aof_writer.c), which files that goes to (aof_parts.c), the thread that syncs (aof_sync.c). */
+/*
+ * Pieces of the AOF writer: what it copies (aof_writer.c), which files that goes to (aof_parts.c), their folder and
+ * its manifest (aof_folder.c), the thread that syncs (aof_sync.c).
+ */
 #ifndef BULKHEAD_PROC_AOF_WRITER_H
 #define BULKHEAD_PROC_AOF_WRITER_H
 
@@ -46,6 +49,24 @@ void parts_distrust(struct aof_writer *w, int why);
 
 /* The log is off, and what it had is in the files: lets go of them. */
 void parts_close(struct aof_writer *w);
+
+/* ---- aof_folder.c ---- */
+
+/* Opens the folder that has the name, locks it, reads its manifest. False: the reason is in the log, w->dir may be open. */
+bool folder_open(struct aof_writer *w);
+
+/* Its name is gone, or is another's: somebody has moved or removed the files under this process. */
+bool folder_is_gone(const struct aof_writer *w);
+
+/* Puts *next, which becomes this process's, in the place of the manifest. False: it stays as it was; errno, and a line in the log, say why. */
+bool folder_replace_manifest(struct aof_writer *w, struct aof_manifest *next);
+
+/* Removes the files that the manifest has as history. */
+void folder_remove_history(struct aof_writer *w);
+
+/* The manifest that is there, and the increment of that name, are ours (persist/disk.h). */
+void folder_note_manifest(const struct aof_writer *w);
+void folder_note_increment(const char *name);
 
 /* ---- aof_writer.c ---- */
 

@@ -206,11 +206,9 @@ bool txn_touch(uint32_t stripe, void *p, uint64_t n)
 	return true;
 }
 
-static ref alloc(uint64_t size, enum block_kind kind, bool urgent)
+/* Names what a leaf operation has taken, which ends with it. */
+static ref take(ref r, enum block_kind kind)
 {
-	if (!journal_room(JOURNAL_BLOCK_RECORD))
-		return REF_NONE;
-	ref r = heap_alloc(size, kind, urgent);
 	if (ref_is_none(r)) {
 		leaf_cancel();
 		return r;
@@ -222,26 +220,17 @@ static ref alloc(uint64_t size, enum block_kind kind, bool urgent)
 
 ref txn_alloc(uint64_t size, enum block_kind kind)
 {
-	return alloc(size, kind, false);
+	return journal_room(JOURNAL_BLOCK_RECORD) ? take(heap_alloc(size, kind, false), kind) : REF_NONE;
 }
 
 ref txn_alloc_urgent(uint64_t size, enum block_kind kind)
 {
-	return alloc(size, kind, true);
+	return journal_room(JOURNAL_BLOCK_RECORD) ? take(heap_alloc(size, kind, true), kind) : REF_NONE;
 }
 
 ref txn_alloc_like(ref like, enum block_kind kind)
 {
-	if (!journal_room(JOURNAL_BLOCK_RECORD))
-		return REF_NONE;
-	ref r = heap_fill(like, kind);
-	if (ref_is_none(r)) {
-		leaf_cancel();
-		return r;
-	}
-	journal_block_leaf(JOURNAL_ALLOC, r, kind);
-	leaf_end();
-	return r;
+	return journal_room(JOURNAL_BLOCK_RECORD) ? take(heap_fill(like, kind), kind) : REF_NONE;
 }
 
 bool txn_free(ref block, enum block_kind kind)
