@@ -265,6 +265,7 @@ grown_by() { (($(field aof_current_size persistence) > $1)); }
     stop_server
 }
 
+can_trace() { available strace strace && strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null; }
 # fault TEXT: what goes wrong from now on. See src/persist/aof_file.c.
 fault() { printf '%s' "${1:-}" >"$BULKHEAD_FAULTS"; }
 status_is() { info_is aof_last_write_status "$1"; }
@@ -436,8 +437,7 @@ has_run() { q INFO commandstats | grep -q "^cmdstat_$1:calls=$2,"; } # whether o
 
 @test "a failed sync, and the writer killed over it: nothing is acknowledged until there is a new base" {
     only_bulkhead
-    command -v strace >/dev/null || skip "strace is not to be had"
-    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    can_trace || skip "strace is not to be had, or may not be used here"
     export BULKHEAD_FAULTS=$BATS_TEST_TMPDIR/faults
     fault
     start_server --appendonly yes --appendfsync always
@@ -536,8 +536,7 @@ has_run() { q INFO commandstats | grep -q "^cmdstat_$1:calls=$2,"; } # whether o
 
 @test "an increment whose manifest may not be on disk: nothing is acknowledged until it is" {
     only_bulkhead
-    command -v strace >/dev/null || skip "strace is not to be had"
-    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    can_trace || skip "strace is not to be had, or may not be used here"
     start_server --appendonly yes --appendfsync always --auto-aof-rewrite-percentage 0
     expect OK SET a 1
     # The new manifest is synced, and renamed, but its folder cannot be synced.
@@ -558,8 +557,7 @@ has_run() { q INFO commandstats | grep -q "^cmdstat_$1:calls=$2,"; } # whether o
 
 @test "switched on, and everything is killed when the manifest has just got its name: what was acknowledged is there" {
     only_bulkhead
-    command -v strace >/dev/null || skip "strace is not to be had"
-    strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null || skip "strace may not be used here"
+    can_trace || skip "strace is not to be had, or may not be used here"
     start_server
     seq 5 | sed 's/.*/SET k:& v/' | q >/dev/null
     expect OK CONFIG SET rdb-key-save-delay 200000

@@ -79,11 +79,6 @@ logged_server() {
 
 children() { pgrep -P "$SERVER_PID" || true; }
 
-# available PROGRAM PACKAGE: it is there, or could be installed.
-available() {
-    command -v "$1" >/dev/null || { ((EUID == 0)) && timeout 100 sh -c '. "$0/scripts/need.sh" && need "$1" "$2"' "$ROOT" "$@" >/dev/null 2>&1 3>&-; }
-}
-
 # ---- log ----
 
 # nobody_has FILE: no process of the server has it open.

@@ -167,3 +167,8 @@ END
 # One server for a file; each test starts with it empty.
 shared_server() { start_server "$@"; }
 empty_server() { q FLUSHALL >/dev/null; }
+
+# available PROGRAM PACKAGE: it is there, or could be installed.
+available() {
+    command -v "$1" >/dev/null || { ((EUID == 0)) && timeout 100 sh -c '. "$0/scripts/need.sh" && need "$1" "$2"' "$ROOT" "$@" >/dev/null 2>&1 3>&-; }
+}
