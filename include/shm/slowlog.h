@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 #define SLOWLOG_MAX 1024u  /* entries, whatever slowlog-max-len says */
+#define SLOWLOG_FEW 128u   /* places that are used in turn, at least; a power of two like that */
 #define SLOWLOG_WORDS 34u  /* of an entry: its client's address and name, then up to 32 of the command */
 #define SLOWLOG_ROOM 6080u /* bytes of text in an entry: 32 words of 128 and what is said of those that were cut */
 
@@ -30,6 +31,9 @@ struct slow_entry {
 	uint32_t ends[SLOWLOG_WORDS]; /* where each word ends in text */
 	char text[SLOWLOG_ROOM];
 };
+
+/* Places that are used in turn while so many entries are kept: what bounds the memory of the slow log. */
+uint32_t slowlog_places(uint64_t keep);
 
 /*
  * Adds an entry of n words, SLOWLOG_WORDS at most; words that find no room are left out. `keep`: how many entries there may be. Nothing is

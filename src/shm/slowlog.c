@@ -23,20 +23,38 @@ static uint64_t check_of(const struct slow_entry *e, uint64_t id)
 	return hash_bytes(&e->time, head + (e->nbytes <= SLOWLOG_ROOM ? e->nbytes : 0), key);
 }
 
-static struct slow_entry *place_of(uint64_t id)
+static struct slow_entry *entry_at(uint32_t place)
 {
-	return (struct slow_entry *)(STORE_BASE + SUPER->off_slowlog) + id % SLOWLOG_MAX;
+	return (struct slow_entry *)(STORE_BASE + SUPER->off_slowlog) + place;
 }
 
-/* Whether the place has memory: without, a look at it could be the end of this process. */
-static bool has_memory(uint64_t id)
+uint32_t slowlog_places(uint64_t keep)
 {
-	return id % SLOWLOG_MAX < atomic_load_explicit(&SUPER->slow_backed, memory_order_acquire);
+	uint32_t n = SLOWLOG_FEW;
+	while (n < keep && n < SLOWLOG_MAX)
+		n *= 2;
+	return n;
 }
 
-static bool give_memory(uint64_t id)
+/* A place without memory is not looked at: that could be the end of this process. */
+static bool is_at(uint32_t place, uint64_t id)
 {
-	uint32_t have = atomic_load(&SUPER->slow_backed), want = (uint32_t)(id % SLOWLOG_MAX) + 1;
+	return place < atomic_load_explicit(&SUPER->slow_backed, memory_order_acquire) &&
+	       atomic_load_explicit(&entry_at(place)->number, memory_order_acquire) == id + 1;
+}
+
+/* Wherever it was put: that depends on what slowlog-max-len was then. NULL: nowhere. */
+static const struct slow_entry *find(uint64_t id)
+{
+	for (uint32_t places = SLOWLOG_FEW; places <= SLOWLOG_MAX; places *= 2)
+		if (is_at((uint32_t)(id % places), id))
+			return entry_at((uint32_t)(id % places));
+	return NULL;
+}
+
+static bool give_memory(uint32_t place)
+{
+	uint32_t have = atomic_load(&SUPER->slow_backed), want = place + 1;
 
 	if (have >= want)
 		return true;
@@ -57,10 +75,10 @@ static void forget_before(uint64_t id)
 void slowlog_add(int64_t time, uint64_t us, const struct arg *words, uint32_t n, uint64_t keep)
 {
 	uint64_t id = atomic_fetch_add(&SUPER->slow_next, 1);
-	struct slow_entry *e = place_of(id);
-	uint32_t at = 0, i = 0;
+	uint32_t place = (uint32_t)(id % slowlog_places(keep)), at = 0, i = 0;
+	struct slow_entry *e = entry_at(place);
 
-	if (!give_memory(id))
+	if (!give_memory(place))
 		return;
 	atomic_store(&e->number, 0);
 	atomic_thread_fence(memory_order_release);
@@ -91,16 +109,11 @@ void slowlog_range(uint64_t *first, uint64_t *next)
 		*first = *next - SLOWLOG_MAX;
 }
 
-static bool is_there(uint64_t id)
-{
-	return has_memory(id) && atomic_load_explicit(&place_of(id)->number, memory_order_acquire) == id + 1;
-}
-
 bool slowlog_read(uint64_t id, struct slow_entry *out)
 {
-	const struct slow_entry *e = place_of(id);
+	const struct slow_entry *e = find(id);
 
-	if (!is_there(id))
+	if (!e)
 		return false;
 	memcpy((void *)out, (const void *)e, sizeof *out);
 	if (out->nwords > SLOWLOG_WORDS || out->nbytes > SLOWLOG_ROOM || out->check != check_of(out, id))
@@ -124,7 +137,7 @@ uint64_t slowlog_length(void)
 
 	slowlog_range(&first, &next);
 	for (uint64_t id = first; id < next; id++)
-		n += is_there(id);
+		n += find(id) != NULL;
 	return n;
 }
 

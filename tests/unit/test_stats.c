@@ -308,6 +308,31 @@ static void test_log_limits(void)
 	CHECK_UINT(slowlog_length(), 0);
 }
 
+/* It takes no more memory than slowlog-max-len asks for; what is there stays there when that changes. */
+static void test_log_memory(void)
+{
+	struct arg word = ARG("word");
+	static struct slow_entry e;
+	uint64_t first, next;
+	CHECK_UINT(slowlog_places(0), SLOWLOG_FEW);
+	CHECK_UINT(slowlog_places(SLOWLOG_FEW + 1), 2 * SLOWLOG_FEW);
+	CHECK_UINT(slowlog_places(UINT64_MAX), SLOWLOG_MAX);
+	for (int i = 0; i < 1000; i++)
+		slowlog_add(1, 1, &word, 1, 100);
+	CHECK_UINT(atomic_load(&SUPER->slow_backed), SLOWLOG_FEW);
+	CHECK_UINT(slowlog_length(), 100);
+	for (uint64_t n = 1; n <= 300; n++) {
+		slowlog_add(1, 1, &word, 1, 300);
+		slowlog_range(&first, &next);
+		CHECK(slowlog_read(next - 1, &e));
+	}
+	CHECK_UINT(atomic_load(&SUPER->slow_backed), 512);
+	CHECK_UINT(slowlog_length(), 300);
+	for (int i = 0; i < 50; i++)
+		slowlog_add(1, 1, &word, 1, 100);
+	CHECK_UINT(slowlog_length(), 100);
+}
+
 static int add_events(void *arg)
 {
 	for (uint64_t i = 0; i < 20000; i++)
@@ -362,6 +387,7 @@ int main(void)
 	RUN(test_wild_page);
 	RUN(test_errors);
 	RUN(test_death_while_counting);
+	RUN(test_log_memory);
 	RUN(test_death_while_logging);
 	RUN(test_log_limits);
 	RUN(test_events);
