@@ -193,11 +193,10 @@ static uint64_t place_for(uint64_t n)
 	return hole;
 }
 
-/* Memory of the machine the store takes besides its extents, the slow log's beforehand: it fills up while there may be no extent to give back. */
+/* Memory of the machine the store takes besides its extents. What the slow log takes later, when there is no extent to give back, comes on top. */
 static uint64_t beside_extents(void)
 {
-	uint64_t places = slowlog_places((uint64_t)control->config.slowlog_max_len), have = atomic_load_explicit(&SUPER->slow_backed, memory_order_relaxed);
-	uint64_t slow = (have > places ? have : places) * sizeof(struct slow_entry);
+	uint64_t slow = atomic_load_explicit(&SUPER->slow_backed, memory_order_relaxed) * (uint64_t)sizeof(struct slow_entry);
 	uint64_t log = atomic_load_explicit(&ring()->backed, memory_order_relaxed) ? RING_BYTES : 0;
 	uint64_t first = SUPER->off_slots + atomic_load(&SUPER->slot_high) * (uint64_t)PAGE_BYTES;
 	/* Gathered into huge pages, the first of it takes a whole number of them. Pages of bitmaps and heads are apart. */

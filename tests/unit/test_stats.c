@@ -331,6 +331,7 @@ static void test_log_memory(void)
 	for (int i = 0; i < 50; i++)
 		slowlog_add(1, 1, &word, 1, 100);
 	CHECK_UINT(slowlog_length(), 100);
+	slowlog_reset();
 }
 
 static int add_events(void *arg)
