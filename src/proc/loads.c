@@ -212,11 +212,13 @@ static void over(const char *answer)
 {
 	load.under_way = false;
 	load.holder = 0;
-	set_trouble(false);
-	if (!load.wish.load_beside)
+	/* Nobody is let in between the data and the log: what he writes would be in no file. */
+	if (!load.wish.load_beside) {
 		start_log(false, load.wish.load == LOAD_AOF);
-	else
-		channel_answer(&load.request, answer, strlen(answer), -1);
+		return;
+	}
+	set_trouble(false);
+	channel_answer(&load.request, answer, strlen(answer), -1);
 }
 
 /* ---- the loader ---- */
