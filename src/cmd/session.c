@@ -25,6 +25,7 @@
 #define FLUSH_AT (64u << 10)
 #define AHEAD 16u        /* commands of a pipeline that are looked at together, */
 #define AHEAD_WORDS 64u  /* and their words, but for those of the last one */
+#define EXPECT_MAX 256u  /* bytes; what is longer may be no key (ECHO), and takes longer to hash than to wait for */
 
 void session_init(struct session *s, int fd, bool (*flush)(struct session *), bool (*wait)(struct session *, bool writes))
 {
@@ -205,7 +206,7 @@ static void expect_keys(const struct session *s, uint32_t n)
 	if (!s->store_mapped)
 		return;
 	for (uint32_t i = 0; i < n; i++)
-		if (pipeline.v[i].argc > 1)
+		if (pipeline.v[i].argc > 1 && pipeline.v[i].argv[1].n <= EXPECT_MAX)
 			key[keys++] = pipeline.v[i].argv[1];
 	store_expect(s->db, key, keys);
 }
