@@ -65,6 +65,8 @@ void store_expect(uint32_t db, const struct arg *keys, uint32_t n)
 {
 	static int off;
 	struct expected e[STORE_EXPECT_MAX];
+	if (n < 2)
+		return;
 	if (off > 0) {
 		off--;
 		return;

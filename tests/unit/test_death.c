@@ -178,6 +178,7 @@ static void op_flush_all(void) { do_flush(DB_ALL); }
 static void op_swap(void) { do_swap(0, 1); }
 static void op_copy(void) { do_copy(0, "c", 1, "new"); }
 static void op_get(void) { do_get(0, "a", NULL); }
+static void op_expect(void) { store_expect(0, (struct arg[]){ARG("a"), ARG("c"), ARG("none")}, 3); }
 static void op_sweep(void) { db_sweep_retired(); }
 static void op_pin(void) { pin_release(pin_take()); }
 static void op_expirer(void) { expirer_run(); }
@@ -511,6 +512,7 @@ static const struct operation operations[] = {
 	{"run-free", prep_run, op_run_free, false, false, false},
 	{"arena-growth", prep_arena, op_slab, false, false, false},
 	{"read", base, op_get, false, false, false},
+	{"expect", base, op_expect, false, false, false},
 	{"pin", base, op_pin, false, false, false},
 	{"house", prep_house, op_house, false, false, false},
 	{"expirer", prep_expirer, op_expirer, true, false, false},
