@@ -265,7 +265,6 @@ grown_by() { (($(field aof_current_size persistence) > $1)); }
     stop_server
 }
 
-can_trace() { available strace strace && strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null; }
 # fault TEXT: what goes wrong from now on. See src/persist/aof_file.c.
 fault() { printf '%s' "${1:-}" >"$BULKHEAD_FAULTS"; }
 status_is() { info_is aof_last_write_status "$1"; }

@@ -95,6 +95,27 @@ END
     stop_server
 }
 
+@test "who is let in after an append only file is loaded writes to one" {
+    can_trace || skip "strace is not to be had, or may not be used here"
+    mkdir "$OWN_DIR/appendonlydir"
+    echo "file appendonly.aof.1.incr.aof seq 1 type i" >"$OWN_DIR/appendonlydir/appendonly.aof.manifest"
+    seq -f 'k%03g' 300 | sed 's/.*/*3\r\n$3\r\nSET\r\n$4\r\n&\r\n$1\r\nv\r/' >"$OWN_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+    start_loading --appendonly yes --key-load-delay 10000
+    # The supervisor is slow between the end of the load and the log.
+    strace -qq -p "$SERVER_PID" -o "$BATS_TEST_TMPDIR/trace" -e trace=getcwd -e inject=getcwd:delay_enter=1500000 3>&- &
+    local tracer=$!
+    eventually 5 grep -q "TracerPid:.[1-9]" "/proc/$SERVER_PID/status"
+    expect OK CONFIG SET key-load-delay 0
+    eventually 30 taken
+    kill "$tracer"
+    wait "$tracer" || true
+    grep -q getcwd "$BATS_TEST_TMPDIR/trace"
+    same 301 "$(q DBSIZE)"
+    eventually 5 grep -q late "$OWN_DIR/appendonlydir/appendonly.aof.1.incr.aof"
+    stop_server
+}
+taken() { [[ $(q SET late 1 2>&1) == OK ]]; }
+
 @test "while it loads clients get -LOADING, but for the commands that may run then" {
     rdb 3000
     start_loading --key-load-delay 10000

@@ -172,3 +172,4 @@ empty_server() { q FLUSHALL >/dev/null; }
 available() {
     command -v "$1" >/dev/null || { ((EUID == 0)) && timeout 100 sh -c '. "$0/scripts/need.sh" && need "$1" "$2"' "$ROOT" "$@" >/dev/null 2>&1 3>&-; }
 }
+can_trace() { available strace strace && strace -f -qq -o "$BATS_TEST_TMPDIR/trace" true 2>/dev/null; }
